@@ -1,0 +1,1 @@
+"""What prefect.yaml cannot say, and the command line that drives the flows from a terminal."""

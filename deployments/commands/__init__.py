@@ -1,0 +1,1 @@
+"""The command line's families, one file each; ``register(app)`` adds their commands."""

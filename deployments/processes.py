@@ -1,0 +1,108 @@
+"""Processes that end together: children die with their parent, and what they started is found and ended too.
+
+The kernel sees to it where it is Linux; elsewhere an orderly end is all there is. Which processes, and why, is not
+known here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import FrameType
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+LINUX = sys.platform == "linux"
+
+
+def die_with_parent(by: int = signal.SIGKILL) -> None:
+    """Have the kernel send *by* to this process when its parent ends, however it ends."""
+    if LINUX:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, by)
+
+
+def guard() -> None:
+    """Go on in a child; this process waits for it, passes signals on, and ends with its exit code.
+
+    If either of the two is killed, the other ends all that was started: the child hears of it from the kernel, and
+    orphans of any depth (the flow runs of a worker, say) are handed to the nearest of the two that lives.
+    """
+    _adopt_orphans()
+    child = os.fork()
+    if child == 0:
+        # A group of its own: Ctrl-C reaches the waiting process, which passes it on once.
+        os.setpgid(0, 0)
+        die_with_parent(signal.SIGTERM)
+        _adopt_orphans()
+        for ending in ENDINGS:
+            signal.signal(ending, _interrupt)
+        return
+    for ending in ENDINGS:
+        signal.signal(ending, lambda *_: os.kill(child, signal.SIGTERM))
+    _, status = os.waitpid(child, 0)
+    end(descendants(os.getpid()), grace_seconds=0)
+    os._exit(os.waitstatus_to_exitcode(status) % 256)
+
+
+def deaf() -> None:
+    """Hear no more of Ctrl-C and the like: this process is ending already."""
+    for ending in ENDINGS:
+        signal.signal(ending, signal.SIG_IGN)
+
+
+def descendants(parent: int) -> list[int]:
+    """Return all processes below *parent*; none where the system does not tell."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, ValueError):
+            # pid (name) state ppid …, and a name may hold anything, brackets too.
+            state, above = stat.read_text(errors="replace").rpartition(")")[2].split()[:2]
+            if state != "Z":
+                children.setdefault(int(above), []).append(int(stat.parent.name))
+    below, found = [parent], []
+    while below:
+        found += (more := children.get(below.pop(), []))
+        below += more
+    return found
+
+
+def end(processes: Iterable[int], grace_seconds: float) -> None:
+    """Ask *processes* to end, and after *grace_seconds* make them."""
+    asked = list(processes)
+    _send(asked, signal.SIGTERM if grace_seconds else signal.SIGKILL)
+    deadline = time.monotonic() + grace_seconds
+    while (left := [pid for pid in asked if _alive(pid)]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    _send(left, signal.SIGKILL)
+
+
+def _send(processes: Iterable[int], what: int) -> None:
+    for pid in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, what)
+
+
+def _alive(pid: int) -> bool:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _adopt_orphans() -> None:
+    if LINUX:
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,1 @@
+"""Feast objects, one file per workload."""

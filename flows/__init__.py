@@ -1,0 +1,1 @@
+"""The flows, one per file; each reads top-down like a sentence."""

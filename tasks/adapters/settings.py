@@ -1,0 +1,116 @@
+"""Where things are and with which credentials: the environment ``GREENLIGHT_*``, read once into one frozen value.
+
+No other module reads the environment. What an operator turns at run time is a flow parameter, not a setting.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+
+from tasks.errors import BadRequest
+
+
+class Redis(BaseModel):
+    """The online store's Redis, where ``online`` is ``redis``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    connection: SecretStr = SecretStr("127.0.0.1:6379")
+
+
+class Settings(BaseSettings):
+    """Every setting, with its default; ``GREENLIGHT_REDIS__CONNECTION`` sets ``redis.connection``."""
+
+    model_config = SettingsConfigDict(env_prefix="GREENLIGHT_", env_nested_delimiter="__", frozen=True, extra="forbid")
+
+    home: Path = Field(default=Path(".greenlight"), description="the one folder everything is written under")
+    store: str = Field(default="", description="the object store's address; empty: a directory in the home")
+    mirrors: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="addresses of further stores that get what is let out, with spaces between them"
+    )
+    store_seconds: float = Field(
+        default=20, gt=0, le=3600, description="how long a request to a store in a cloud may take to fail"
+    )
+    cache_megabytes: int = Field(
+        default=20_000, gt=0, description="how much of a store in a cloud is kept on this machine, as far as unused"
+    )
+    online: Literal["sqlite", "redis"] = Field(default="sqlite", description="Feast's online store")
+    redis: Redis = Redis()
+    mlflow_uri: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=AliasChoices("GREENLIGHT_MLFLOW_URI", "MLFLOW_TRACKING_URI"),
+        description="an MLflow server, user:password@ before its name if it asks for them; empty: SQLite in the home",
+    )
+    mlflow_backend: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=AliasChoices("GREENLIGHT_MLFLOW_BACKEND", "MLFLOW_BACKEND_STORE_URI"),
+        description="the database of the MLflow server that up runs; empty: SQLite in the home",
+    )
+    prefect_api_url: str = Field(
+        default="",
+        validation_alias=AliasChoices("GREENLIGHT_PREFECT_API_URL", "PREFECT_API_URL"),
+        description="the Prefect server to deploy on; empty: the one that up runs on this home",
+    )
+    approvers: Path | None = Field(default=None, description="the list of approvers; empty: the installed one")
+    approver_key: Path | None = Field(
+        default=None, description="your own key for approve, hold, reject and sign; empty: the only one in the home"
+    )
+    metrics_file: Path | None = Field(
+        default=None, description="a file for the node exporter's textfile collector; empty: metrics are only printed"
+    )
+    pushgateway: str = Field(default="", description="a Pushgateway's address metrics are pushed to; empty: to none")
+    workers: int = Field(default=0, ge=0, le=256, description="candidates trained at once; 0: one per core")
+    runner: Literal["threads", "dask"] = Field(
+        default="threads", description="where candidates are trained: threads of the run, or a Dask cluster"
+    )
+    dask_address: str = Field(
+        default="", description="the Dask cluster's scheduler; empty: a cluster on this machine, as many processes"
+    )
+    tuning_storage: SecretStr = Field(
+        default=SecretStr(""), description="the database tuning keeps its studies in; empty: journals in the home"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where torch and boosting train")
+
+    @field_validator("mirrors", mode="before")
+    @classmethod
+    def _addresses(cls, given: object) -> object:
+        return tuple(given.split()) if isinstance(given, str) else given
+
+    @property
+    def root(self) -> Path:
+        """The home, absolute."""
+        return self.home.expanduser().resolve()
+
+    @property
+    def store_uri(self) -> str:
+        """The object store's address."""
+        return self.store or (self.root / "store").as_uri()
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """Return the settings of this process; raises BadRequest, naming each variable that cannot be used."""
+    try:
+        return Settings()
+    # Not chained: what was found may be a secret, and both quote it.
+    except ValidationError as error:
+        wrong = "; ".join(f"{_variable(each['loc'])}: {each['msg']}" for each in error.errors(include_input=False))
+    except SettingsError as error:
+        wrong = str(error)
+    raise BadRequest(f"the environment sets what cannot be used: {wrong}; README.md has a table of them")
+
+
+def _variable(place: tuple[int | str, ...]) -> str:
+    name = "__".join(map(str, place))
+    return name if name.isupper() else f"GREENLIGHT_{name.upper()}"
+
+
+def cores() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,50 @@
+"""The naive guesses every candidate must beat: mean, median, both within the workload's group, and the time before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from tasks.workloads.spec import Target, Workload
+
+Floats = npt.NDArray[np.float64]
+
+BASELINES = ("mean", "median", "group mean", "group median", "previous")
+# A smaller group's mean is noise; the overall figure stands in for it.
+ROWS_PER_GROUP = 5
+
+
+def baselines(spec: Workload, train: pl.DataFrame, judge: pl.DataFrame, target: Target) -> Mapping[str, Floats]:
+    """Return each baseline's guesses for *judge*, fitted on the labelled rows *train*; names are of ``BASELINES``.
+
+    Where a row has no previous value, the mean of its group stands in, or the mean of all.
+    """
+    label = train[target.column].cast(pl.Float64).to_numpy()
+    guesses = {
+        "mean": np.full(judge.height, label.mean()),
+        "median": np.full(judge.height, np.median(label)),
+    }
+    if spec.group:
+        known, asked = (rows[spec.group].cast(pl.String) for rows in (train, judge))
+        guesses["group mean"] = _within(known, label, asked, pl.col("label").mean(), guesses["mean"])
+        guesses["group median"] = _within(known, label, asked, pl.col("label").median(), guesses["median"])
+    if target.previous:
+        known_before = judge[target.previous].cast(pl.Float64).to_numpy()
+        otherwise = guesses.get("group mean", guesses["mean"])
+        guesses["previous"] = np.where(np.isfinite(known_before), known_before, otherwise)
+    return guesses
+
+
+def _within(known: pl.Series, label: Floats, asked: pl.Series, figure: pl.Expr, otherwise: Floats) -> Floats:
+    table = (
+        pl.DataFrame({"group": known, "label": label})
+        .group_by("group", maintain_order=True)
+        .agg(figure.alias("guess"), pl.len().alias("rows"))
+        .filter(pl.col("rows") >= ROWS_PER_GROUP)
+    )
+    judged = pl.DataFrame({"group": asked, "otherwise": otherwise})
+    joined = judged.join(table, on="group", how="left", nulls_equal=True, maintain_order="left")
+    return joined.select(pl.coalesce("guess", "otherwise")).to_series().to_numpy()

@@ -1,0 +1,252 @@
+"""The verdict's evidence: the winner, fitted on the training part, against the untouched holdout.
+
+Every figure stands beside the best naive baseline and carries an interval. Whether that is good enough is for the
+gates; which candidate won is for training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from tasks.core import metrics
+from tasks.core.baselines import baselines
+from tasks.core.encoding import masked, numbers
+from tasks.core.intervals import bootstrap, entity_sums, wilson
+from tasks.core.learners.lesson import Device
+from tasks.core.model_files import to_files
+from tasks.core.models import COVERAGE, Learned, Model, calibrate, label_unit, learn, optional_features
+from tasks.core.splitting import hash_shares, split, units
+from tasks.core.training import out_of_fold, training_rows
+from tasks.core.values import BaselineScore, Judged, Scorecard, SliceScore
+from tasks.workloads.spec import Candidate, Slice, Target, Workload
+
+Floats = npt.NDArray[np.float64]
+
+# A slice with fewer holdout rows is not judged on its own.
+ROWS_PER_SLICE = 10
+SMALL = "too few rows each"
+MISSING = "missing"
+BARE_SLICE = "inputs"
+ROWS_SHUFFLED_MOST = 2_000
+SHUFFLES = 3
+
+# Columns of the sums a bootstrap draws from.
+COUNT, ERROR, NAIVE, SQUARE, LABEL, LABEL_SQUARE = range(6)
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The evidence, the holdout's predictions, the shipped model and its files (named within the model's folder)."""
+
+    judged: Judged
+    predictions: pl.DataFrame
+    model: Model
+    files: Mapping[str, bytes]
+
+
+def evaluate(
+    spec: Workload,
+    rows: pl.DataFrame,
+    target: Target,
+    winner: Scorecard,
+    *,
+    refit_on_all: bool,
+    threads: int = 1,
+    device: Device = "cpu",
+    out_of_fold_predictions: pl.DataFrame | None = None,
+) -> Evaluated:
+    """Fit the winner on the training part, judge it on the holdout, and return what is shipped.
+
+    *out_of_fold_predictions* of ``score_candidate`` are made again where they are not handed in. With *refit_on_all*
+    the shipped model is fitted on all labelled rows; its corrections and intervals stay those of the training part.
+    """
+    parts = split(spec, rows, target)
+    train, holdout = rows[parts.train], rows[parts.holdout]
+    candidate = Candidate(winner.algorithm, winner.params)
+    unit = label_unit(target, numbers(train[target.column]))
+    learned = learn(spec, train, target, candidate, unit=unit, threads=threads, device=device)
+    known = out_of_fold_predictions
+    if known is None:
+        known = out_of_fold(spec, training_rows(spec, rows, target), target, candidate, threads=threads, device=device)
+    shipped = model = _calibrated(spec, target, learned, known)
+    hearing = _hear(spec, target, model, train, holdout)
+    judged = _judged(hearing, train.height, refitted=refit_on_all)
+    if refit_on_all:
+        labelled = rows[np.sort(np.concatenate([parts.train, parts.holdout]))]
+        again = learn(spec, labelled, target, candidate, unit=unit, threads=threads, device=device)
+        shipped = _calibrated(spec, target, again, known)
+    return Evaluated(judged, hearing.predictions, shipped, to_files(shipped))
+
+
+def golden(rows: pl.DataFrame, model: Model, n: int = 20) -> dict[str, Any]:
+    """Return *n* rows as plain JSON values with what *model* answers; every fourth without its optional features.
+
+    Whoever loads the model later, elsewhere, checks that it still says the same.
+    """
+    places = np.unique(np.linspace(0, rows.height - 1, min(n, rows.height)).round().astype(int))
+    names = [feature.name for feature in model.learned.features]
+    chosen = rows[places].select(names)
+    chosen = masked(chosen, model.optional, np.arange(chosen.height) % 4 == 3)
+    return {"inputs": chosen.to_dicts(), "outputs": model.score(chosen).to_dicts()}
+
+
+def slice_labels(part: Slice, rows: pl.DataFrame) -> pl.Series:
+    """Return the label of each row: its category, or the class between the edges its number falls into."""
+    if not part.edges:
+        return rows[part.column].cast(pl.String).fill_null(MISSING).alias(part.name)
+    values = numbers(rows[part.column])
+    labels = np.array([*part.labels, MISSING], dtype=object)
+    place = np.searchsorted(np.asarray(part.edges), values, side="right")
+    return pl.Series(part.name, labels[np.where(np.isnan(values), len(part.labels), place)].tolist(), dtype=pl.String)
+
+
+def _calibrated(spec: Workload, target: Target, learned: Learned, known: pl.DataFrame) -> Model:
+    log, actual = learned.scale.log, known["link_actual"].to_numpy()
+    full, bare = (calibrate(known[name].to_numpy(), actual, log=log) for name in ("link", "link_bare"))
+    return Model(target.name, target.unit, learned, optional_features(spec, target), full, bare)
+
+
+@dataclass(frozen=True)
+class _Hearing:
+    """The model before the holdout: what the figures are computed from. ``units`` numbers what is drawn whole."""
+
+    spec: Workload
+    target: Target
+    model: Model
+    holdout: pl.DataFrame
+    predictions: pl.DataFrame
+    naive: Mapping[str, Floats]
+    baseline: str
+    units: npt.NDArray[np.intp]
+
+    def column(self, name: str) -> Floats:
+        return self.predictions[name].to_numpy()
+
+
+def _hear(spec: Workload, target: Target, model: Model, train: pl.DataFrame, holdout: pl.DataFrame) -> _Hearing:
+    """Answer the holdout; its ``baseline`` is the naive guess that is hardest to beat there."""
+    actual = numbers(holdout[target.column])
+    naive = baselines(spec, train, holdout, target)
+    best = min(naive, key=lambda name: metrics.mae(actual, naive[name]))
+    answered = pl.DataFrame({"row": holdout["_row"], "actual": actual}).hstack(model.score(holdout))
+    labels = [slice_labels(part, holdout) for part in spec.slices]
+    predictions = answered.with_columns(pl.Series("baseline", naive[best]), *labels)
+    names = units(spec, holdout).cast(pl.String).fill_null("").to_numpy().astype(str)
+    return _Hearing(spec, target, model, holdout, predictions, naive, best, np.unique(names, return_inverse=True)[1])
+
+
+def _judged(hearing: _Hearing, rows_trained: int, *, refitted: bool) -> Judged:
+    actual, low, high = (hearing.column(name) for name in ("actual", "low", "high"))
+    predicted, expected = hearing.column("predicted"), hearing.column("expected")
+    found = metrics.merit(actual, predicted, expected, log=hearing.model.learned.scale.log)
+    sums = entity_sums(_terms(hearing.predictions), hearing.units)
+    confidence, seed = hearing.spec.gate.confidence, hearing.spec.holdout.seed
+    held = int(np.sum((low <= actual) & (actual <= high)))
+    return Judged(
+        target=hearing.target.name,
+        algorithm=hearing.model.learned.algorithm,
+        model=f"models/{hearing.target.name}",
+        describes="training part" if refitted else "shipped",
+        rows_trained=rows_trained,
+        rows_holdout=actual.size,
+        mae=bootstrap(sums, _mae, confidence=confidence, seed=seed),
+        rmse=found.rmse,
+        r2=bootstrap(sums, _r2, confidence=confidence, seed=seed),
+        log_r2=found.log_r2,
+        spearman=found.spearman,
+        skill=bootstrap(sums, _skill, confidence=confidence, seed=seed),
+        baseline=hearing.baseline,
+        baselines=tuple(_baseline_score(name, actual, guess) for name, guess in hearing.naive.items()),
+        slices=(*_slice_scores(hearing), *_bare_score(hearing)),
+        coverage_wanted=COVERAGE,
+        coverage=wilson(held, actual.size, confidence),
+        importances=_importances(hearing),
+    )
+
+
+def _terms(predictions: pl.DataFrame) -> Floats:
+    actual, predicted, expected, naive = (
+        predictions[name].to_numpy() for name in ("actual", "predicted", "expected", "baseline")
+    )
+    errors = np.abs(actual - predicted), np.abs(actual - naive), (actual - expected) ** 2
+    return np.column_stack([np.ones_like(actual), *errors, actual, actual**2])
+
+
+def _mae(totals: Floats) -> Floats:
+    return totals[..., ERROR] / totals[..., COUNT]
+
+
+def _skill(totals: Floats) -> Floats:
+    naive = totals[..., NAIVE]
+    perfect = np.where(totals[..., ERROR] > 0, -1.0, 0.0)
+    return np.where(naive > 0, 1.0 - totals[..., ERROR] / np.where(naive > 0, naive, 1.0), perfect)
+
+
+def _r2(totals: Floats) -> Floats:
+    spread = totals[..., LABEL_SQUARE] - totals[..., LABEL] ** 2 / totals[..., COUNT]
+    return np.where(spread > 0, 1.0 - totals[..., SQUARE] / np.where(spread > 0, spread, 1.0), 0.0)
+
+
+def _baseline_score(name: str, actual: Floats, guess: Floats) -> BaselineScore:
+    rmse = float(np.sqrt(np.mean((actual - guess) ** 2)))
+    return BaselineScore(name, metrics.mae(actual, guess), rmse, metrics.r2(actual, guess))
+
+
+def _slice_scores(hearing: _Hearing) -> list[SliceScore]:
+    """Judge every label of every slice; labels with too few rows are judged together, none is left out."""
+    scores = []
+    for part in hearing.spec.slices:
+        labels, title = hearing.predictions[part.name], hearing.spec.title_of(part)
+        rows = dict(labels.value_counts().iter_rows())
+        order = [*part.labels, MISSING] if part.edges else sorted(rows, key=lambda label: (-rows[label], label))
+        large = [label for label in order if rows.get(label, 0) >= ROWS_PER_SLICE]
+        for label in large:
+            scores.append(_slice_score(hearing, title, label, (labels == label).to_numpy()))
+        small = ~labels.is_in(large).to_numpy()
+        if small.any():
+            scores.append(_slice_score(hearing, title, SMALL, small))
+    return scores
+
+
+def _bare_score(hearing: _Hearing) -> list[SliceScore]:
+    """Judge the whole holdout as if only what is always known were known."""
+    optional, holdout = hearing.model.optional, hearing.holdout
+    if not optional:
+        return []
+    answered = hearing.model.score(masked(holdout, optional))
+    bare = replace(hearing, predictions=hearing.predictions.with_columns(answered["predicted"], answered["expected"]))
+    label = "only " + ", ".join(hearing.spec.always_known)
+    return [_slice_score(bare, BARE_SLICE, label, np.ones(holdout.height, dtype=bool))]
+
+
+def _slice_score(hearing: _Hearing, name: str, label: str, rows: npt.NDArray[np.bool_]) -> SliceScore:
+    part = hearing.predictions.filter(pl.Series(rows))
+    places = np.unique(hearing.units[rows], return_inverse=True)[1]
+    sums = entity_sums(_terms(part), places)
+    skill = bootstrap(sums, _skill, confidence=hearing.spec.gate.confidence, seed=hearing.spec.holdout.seed)
+    mae = metrics.mae(part["actual"].to_numpy(), part["predicted"].to_numpy())
+    return SliceScore(name, label, part.height, mae, skill)
+
+
+def _importances(hearing: _Hearing) -> dict[str, float]:
+    """Return each feature's rise of MAE when shuffled among holdout rows, as a share of MAE, largest first."""
+    rows, spec, model = hearing.holdout, hearing.spec, hearing.model
+    if rows.height > ROWS_SHUFFLED_MOST:
+        shares = hash_shares(rows[spec.entity], "importance")
+        rows = rows[np.sort(np.argsort(shares, kind="stable")[:ROWS_SHUFFLED_MOST])]
+    actual = numbers(rows[hearing.target.column])
+    before = metrics.mae(actual, model.predict(rows))
+    rises = {}
+    for place, feature in enumerate(model.learned.features):
+        chance = np.random.default_rng([spec.holdout.seed, place])
+        orders = [chance.permutation(rows.height) for _ in range(SHUFFLES)]
+        shuffled = pl.concat([rows.with_columns(rows[feature.name].gather(order)) for order in orders])
+        after = metrics.mae(np.tile(actual, SHUFFLES), model.predict(shuffled))
+        rises[feature.name] = after / before - 1.0 if before > 0 else 0.0
+    return dict(sorted(rises.items(), key=lambda rise: (-rise[1], rise[0])))

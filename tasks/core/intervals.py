@@ -1,0 +1,116 @@
+"""Uncertainty: of a figure (bootstrap over entities, Wilson) and of a single prediction (conformal residuals).
+
+Everything takes its seed and is vectorised. What the figures mean is in metrics; who is judged is in evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.core.values import Interval
+
+Floats = npt.NDArray[np.float64]
+Statistic = Callable[[Floats], Floats]
+
+DRAWS = 2000
+# Draws × entities held at once, and at all: a large holdout needs fewer draws for the same precision of its interval.
+CELLS_AT_ONCE = 2_000_000
+CELLS_MOST = 40_000_000
+# Bins of the prediction within which residuals are taken to be alike, and the rows such a bin needs.
+BINS = 3
+ROWS_PER_BIN = 100
+
+
+def entity_sums(terms: Floats, entities: npt.NDArray[np.intp]) -> Floats:
+    """Return one row of sums per entity, so that an entity is drawn whole; *entities* numbers them from 0."""
+    sums = np.zeros((int(entities.max()) + 1, terms.shape[1]))
+    np.add.at(sums, entities, terms)
+    return sums
+
+
+def bootstrap(sums: Floats, statistic: Statistic, *, confidence: float, seed: int, draws: int = DRAWS) -> Interval:
+    """Return *statistic* of the totals of *sums* with its BCa interval (Efron 1987), drawing rows of *sums*.
+
+    *statistic* maps totals (… × columns) to one figure each.
+    """
+    total = sums.sum(axis=0)
+    value = float(statistic(total[None, :])[0])
+    if len(sums) < 2:
+        return Interval(value, value, value)
+    drawn = np.sort(statistic(_resampled_totals(sums, seed, draws)))
+    drawn = drawn[np.isfinite(drawn)]
+    low, high = _bca_levels(drawn, value, statistic(total - sums), confidence)
+    return Interval(value, float(np.quantile(drawn, low)), float(np.quantile(drawn, high)))
+
+
+def wilson(hits: int, rows: int, confidence: float) -> Interval:
+    """Return a share with its Wilson score interval (Wilson 1927)."""
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    share = hits / rows
+    middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
+    half = z / (1 + z * z / rows) * float(np.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows)))
+    return Interval(share, max(0.0, middle - half), min(1.0, middle + half))
+
+
+@dataclass(frozen=True)
+class Band:
+    """How far below and above its prediction a row's truth may lie, by bins of the prediction, on the learned scale."""
+
+    edges: tuple[float, ...]
+    lows: tuple[float, ...]
+    highs: tuple[float, ...]
+
+    def around(self, predicted: Floats) -> tuple[Floats, Floats]:
+        """Return the lower and upper ends, on the learned scale."""
+        place = np.searchsorted(np.asarray(self.edges), predicted, side="right")
+        return predicted + np.asarray(self.lows)[place], predicted + np.asarray(self.highs)[place]
+
+
+def conformal_band(predicted: Floats, residuals: Floats, coverage: float) -> Band:
+    """Return the band that held *coverage* of out-of-fold residuals (split conformal: Vovk 2005; by bins: Mondrian).
+
+    The ranks carry the finite-sample correction, so a bin too small for the coverage uses its extremes.
+    """
+    bins = BINS if predicted.size >= BINS * ROWS_PER_BIN else 1
+    edges = np.unique(np.quantile(predicted, np.arange(1, bins) / bins))
+    place = np.searchsorted(edges, predicted, side="right")
+    ends = [_conformal_ends(residuals[place == each], coverage) for each in range(edges.size + 1)]
+    return Band(tuple(map(float, edges)), tuple(low for low, _ in ends), tuple(high for _, high in ends))
+
+
+def _conformal_ends(residuals: Floats, coverage: float) -> tuple[float, float]:
+    ordered = np.sort(residuals)
+    tail = int(np.floor((1 - coverage) / 2 * (ordered.size + 1)))
+    place = max(tail - 1, 0)
+    return float(ordered[place]), float(ordered[ordered.size - 1 - place])
+
+
+def _resampled_totals(sums: Floats, seed: int, draws: int) -> Floats:
+    chance = np.random.default_rng(seed)
+    rows = len(sums)
+    draws = max(200, min(draws, CELLS_MOST // rows))
+    chunk = max(1, CELLS_AT_ONCE // rows)
+    totals = [
+        sums[chance.integers(0, rows, (min(chunk, draws - at), rows))].sum(axis=1) for at in range(0, draws, chunk)
+    ]
+    return np.concatenate(totals)
+
+
+def _bca_levels(drawn: Floats, value: float, left_out: Floats, confidence: float) -> tuple[float, float]:
+    normal = NormalDist()
+    below = (np.sum(drawn < value) + 0.5 * np.sum(drawn == value)) / max(drawn.size, 1)
+    bias = normal.inv_cdf(float(np.clip(below, 1e-3, 1 - 1e-3)))
+    pull = np.nan_to_num(np.nanmean(left_out) - left_out)
+    norm = float(np.sum(pull**2)) ** 1.5
+    acceleration = float(np.sum(pull**3)) / (6 * norm) if norm > 0 else 0.0
+
+    def level(share: float) -> float:
+        z = bias + normal.inv_cdf(share)
+        return normal.cdf(bias + z / (1 - acceleration * z)) if acceleration * z < 1 else 1.0
+
+    return level((1 - confidence) / 2), level((1 + confidence) / 2)

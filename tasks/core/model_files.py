@@ -1,0 +1,83 @@
+"""A model as files and back, without pickle: ``model.json`` of our own, and one file in the estimator's own format.
+
+Nothing is written to disk here, and nothing that the list of file names does not hold is read. Digest and signature
+are checked before (adapters); this is the second lock, for whoever has a key and a bad file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from tasks.core.encoding import Encoder
+from tasks.core.estimators import ALGORITHMS, load_estimator
+from tasks.core.intervals import Band
+from tasks.core.models import Calibration, Correction, Learned, Model, Scale
+from tasks.errors import NotTrusted
+from tasks.workloads.spec import Feature
+
+FORMAT = 1
+DESCRIPTION = "model.json"
+
+
+def to_files(model: Model) -> dict[str, bytes]:
+    """Return the model's files; the same fit gives the same bytes."""
+    learned = model.learned
+    plain = {
+        "format": FORMAT,
+        "target": model.target,
+        "unit": model.unit,
+        "algorithm": learned.algorithm,
+        "features": [asdict(feature) for feature in learned.features],
+        "optional": model.optional,
+        "encoder": learned.encoder.to_json(),
+        "scale": asdict(learned.scale),
+        "full": asdict(model.full),
+        "bare": asdict(model.bare),
+    }
+    description = json.dumps(plain, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False).encode()
+    return {DESCRIPTION: description, ALGORITHMS[learned.algorithm].file: learned.estimator.to_bytes()}
+
+
+def from_files(files: Mapping[str, bytes]) -> Model:
+    """Return the model of these files; NotTrusted for a missing, extra or unreadable one, or a type not listed."""
+    plain = _description(files)
+    name = plain["algorithm"]
+    wanted = {DESCRIPTION, ALGORITHMS[name].file}
+    if set(files) != wanted:
+        raise NotTrusted(
+            f"a {name} model has the files {sorted(wanted)}, and {sorted(files)} were found; it was not loaded."
+            " Publish the bundle again."
+        )
+    try:
+        encoder = Encoder.from_json(plain["encoder"])
+        estimator = load_estimator(name, files[ALGORITHMS[name].file], encoder.category_columns)
+        features = tuple(Feature(**feature) for feature in plain["features"])
+        learned = Learned(name, features, encoder, Scale(**plain["scale"]), estimator)
+        full, bare = _calibration(plain["full"]), _calibration(plain["bare"])
+        return Model(plain["target"], plain["unit"], learned, tuple(plain["optional"]), full, bare)
+    except (KeyError, TypeError) as error:
+        raise NotTrusted(
+            f"{DESCRIPTION} is not what this version writes ({error}); publish the bundle again"
+        ) from error
+
+
+def _description(files: Mapping[str, bytes]) -> dict[str, Any]:
+    try:
+        plain = json.loads(files[DESCRIPTION])
+        found, name = plain["format"], plain["algorithm"]
+    except (KeyError, ValueError, TypeError) as error:
+        raise NotTrusted(f"{DESCRIPTION} is missing or is not JSON ({error!r}); publish the bundle again") from error
+    if found != FORMAT or name not in ALGORITHMS:
+        raise NotTrusted(
+            f"{DESCRIPTION} has format {found!r} and algorithm {name!r}; this version reads format {FORMAT} and"
+            f" {', '.join(ALGORITHMS)}. Use the version that wrote it, or train again."
+        )
+    return dict(plain)
+
+
+def _calibration(plain: Mapping[str, Any]) -> Calibration:
+    band = Band(*(tuple(plain["band"][name]) for name in ("edges", "lows", "highs")))
+    return Calibration(Correction(**plain["correction"]), band)

@@ -1,0 +1,265 @@
+"""A model: the encoder, the estimator, the target's scale, and what its out-of-fold residuals taught.
+
+``predict`` is the conditional median, which MAE judges; ``expected`` is the conditional mean, which R² and RMSE judge
+(Gneiting 2011). Choosing, judging and files do not belong here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from tasks.core.encoding import Encoder, fit_encoder, masked, numbers
+from tasks.core.estimators import algorithm, fit_estimator
+from tasks.core.intervals import Band, conformal_band
+from tasks.core.learners.lesson import Device, Estimator, Lesson
+from tasks.core.splitting import stopping_rows, units
+from tasks.workloads.spec import Candidate, Feature, Target, Workload
+
+Floats = npt.NDArray[np.float64]
+
+# What share of single predictions the interval should hold.
+COVERAGE = 0.9
+# Share of training rows learned a second time with only what is always known, and with a random half of the rest:
+# a model that has never seen such a row answers it with nonsense.
+BARE_SHARE = 0.2
+HALF_SHARE = 0.1
+# The log scale bends at this share of the typical label: without it, labels of 1 to 10 where millions are typical
+# would weigh as much as all the rest, and an error nobody cares about would steer the fit.
+UNIT_SHARE = 0.1
+# Beyond the labels seen in training by so many standard deviations, a prediction is cut.
+REACH = 0.5
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Between the target's unit and the standardised scale it is learned on."""
+
+    log: bool
+    unit: float
+    center: float
+    spread: float
+    low: float
+    high: float
+
+    def link(self, label: Floats) -> Floats:
+        """Return labels on the learned scale, log1p(label / unit) where ``log``; not standardised."""
+        return np.log1p(np.maximum(label, 0.0) / self.unit) if self.log else label
+
+    def label(self, link: Floats) -> Floats:
+        """Return the target's unit; never below zero on a log scale."""
+        return np.maximum(np.expm1(link), 0.0) * self.unit if self.log else link
+
+    def standard(self, label: Floats) -> Floats:
+        """Return labels standardised, as learners see them."""
+        return (self.link(label) - self.center) / self.spread
+
+    def from_standard(self, standard: Floats) -> Floats:
+        """Return a learner's answer on the learned scale, cut to what was seen."""
+        return np.clip(standard * self.spread + self.center, self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Encoder, scale and estimator, fitted together on the same rows."""
+
+    algorithm: str
+    features: tuple[Feature, ...]
+    encoder: Encoder
+    scale: Scale
+    estimator: Estimator
+
+    def link(self, rows: pl.DataFrame) -> Floats:
+        """Return predictions on the learned scale."""
+        x = self.encoder.design(rows, algorithm(self.algorithm).design)
+        return self.scale.from_standard(self.estimator.predict(x))
+
+
+@dataclass(frozen=True)
+class Correction:
+    """From the learned scale to the median and the mean in the target's unit, out of residuals on the learned scale.
+
+    ``shift`` is the median residual. ``smear`` is Duan's smearing factor (1983), the mean of exp(residual), here
+    weighted by exp(prediction) (Snowdon's ratio, 1991): small labels scatter more on a log scale, and an even mean
+    would inflate the large ones. It makes predicted and true totals equal. On the identity scale: the mean residual.
+    """
+
+    shift: float
+    smear: float
+
+    def median(self, link: Floats, scale: Scale) -> Floats:
+        """Return the conditional median in the target's unit."""
+        return scale.label(link + self.shift)
+
+    def mean(self, link: Floats, scale: Scale) -> Floats:
+        """Return the conditional mean in the target's unit."""
+        return np.maximum(np.exp(link) * self.smear - 1.0, 0.0) * scale.unit if scale.log else link + self.smear
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What out-of-fold residuals taught about one kind of row: its correction and its band."""
+
+    correction: Correction
+    band: Band
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a bundle ships for one target. Rows with most optional features missing have a calibration of their own."""
+
+    target: str
+    unit: str
+    learned: Learned
+    optional: tuple[str, ...]
+    full: Calibration
+    bare: Calibration
+
+    def predict(self, rows: pl.DataFrame) -> Floats:
+        """Return the conditional median, in the target's unit."""
+        return self.score(rows)["predicted"].to_numpy()
+
+    def expected(self, rows: pl.DataFrame) -> Floats:
+        """Return the conditional mean, in the target's unit."""
+        return self.score(rows)["expected"].to_numpy()
+
+    def score(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return ``predicted``, ``expected``, ``low`` and ``high`` per row, in the target's unit."""
+        link, scale = self.learned.link(rows), self.learned.scale
+        bare = mostly_missing(rows, self.optional)
+        columns = {}
+        for kind, calibration in (("full", self.full), ("bare", self.bare)):
+            low, high = calibration.band.around(link)
+            correction = calibration.correction
+            columns[kind] = np.column_stack(
+                [correction.median(link, scale), correction.mean(link, scale), scale.label(low), scale.label(high)]
+            )
+        chosen = np.where(bare[:, None], columns["bare"], columns["full"])
+        return pl.DataFrame(chosen, schema=["predicted", "expected", "low", "high"])
+
+
+@dataclass(frozen=True)
+class Material:
+    """What every candidate for a target is taught: codes and scale, rows to fit on and rows that tell when to stop."""
+
+    features: tuple[Feature, ...]
+    encoder: Encoder
+    scale: Scale
+    taught: pl.DataFrame
+    taught_label: Floats
+    stop: pl.DataFrame
+    stop_label: Floats
+    seed: int
+
+
+def learn(
+    spec: Workload,
+    rows: pl.DataFrame,
+    target: Target,
+    candidate: Candidate,
+    *,
+    unit: float,
+    threads: int = 1,
+    device: Device = "cpu",
+) -> Learned:
+    """Fit *candidate* on labelled *rows*; a part of them only tells when to stop. *unit*: ``label_unit``."""
+    return teach(prepare(spec, rows, target, unit=unit), candidate, threads=threads, device=device)
+
+
+def prepare(spec: Workload, rows: pl.DataFrame, target: Target, *, unit: float) -> Material:
+    """Make labelled *rows* ready for any candidate; a part of them only tells when to stop."""
+    label = numbers(rows[target.column])
+    stop = stopping_rows(units(spec, rows), spec.holdout.seed)
+    fit_rows = rows.filter(pl.Series(~stop))
+    scale = fit_scale(target, label[~stop], unit)
+    features = spec.features_for(target)
+    encoder = fit_encoder(fit_rows, features, scale.link(label[~stop]))
+    taught, taught_label = _with_gaps(fit_rows, label[~stop], optional_features(spec, target), spec.holdout.seed)
+    held_back = rows.filter(pl.Series(stop))
+    return Material(features, encoder, scale, taught, taught_label, held_back, label[stop], spec.holdout.seed)
+
+
+def teach(material: Material, candidate: Candidate, *, threads: int = 1, device: Device = "cpu") -> Learned:
+    """Fit *candidate* on what was prepared."""
+    encoder, scale = material.encoder, material.scale
+    design = algorithm(candidate.algorithm).design
+    lesson = Lesson(
+        x=encoder.design(material.taught, design),
+        y=scale.standard(material.taught_label),
+        x_stop=encoder.design(material.stop, design),
+        y_stop=scale.standard(material.stop_label),
+        categories=encoder.category_columns,
+        params=candidate.params,
+        seed=material.seed,
+        threads=threads,
+        device=device,
+    )
+    fitted = fit_estimator(candidate.algorithm, lesson)
+    return Learned(candidate.algorithm, material.features, encoder, scale, fitted)
+
+
+def optional_features(spec: Workload, target: Target) -> tuple[str, ...]:
+    """Return what *target* may see and a user may not have; nothing if nothing is declared always known."""
+    if not spec.always_known:
+        return ()
+    return tuple(feature.name for feature in spec.features_for(target) if feature.name not in spec.always_known)
+
+
+def mostly_missing(rows: pl.DataFrame, optional: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Say which rows miss more than half of the *optional* features."""
+    if not optional:
+        return np.zeros(rows.height, dtype=bool)
+    missing = rows.select(pl.sum_horizontal(_is_missing(rows, name) for name in optional)).to_series()
+    return missing.to_numpy() > len(optional) / 2
+
+
+def label_unit(target: Target, label: Floats) -> float:
+    """Return where the log scale of *target* bends: a power of ten, so that a few rows more do not move it."""
+    positive = label[label > 0]
+    if target.transform != "log1p" or positive.size == 0:
+        return 1.0
+    return float(10.0 ** np.floor(np.log10(np.median(positive) * UNIT_SHARE)))
+
+
+def fit_scale(target: Target, label: Floats, unit: float) -> Scale:
+    """Fit the standardisation and the reach of predictions."""
+    bare = Scale(target.transform == "log1p", unit, 0.0, 1.0, 0.0, 0.0)
+    link = bare.link(label)
+    spread = float(link.std()) or 1.0
+    low, high = float(link.min() - REACH * spread), float(link.max() + REACH * spread)
+    return replace(bare, center=float(link.mean()), spread=spread, low=low, high=high)
+
+
+def fit_correction(link: Floats, actual_link: Floats, *, log: bool) -> Correction:
+    """Fit median shift and smearing on out-of-fold predictions and truths, both on the learned scale."""
+    residuals = actual_link - link
+    smear = np.exp(actual_link).sum() / np.exp(link).sum() if log else residuals.mean()
+    return Correction(float(np.median(residuals)), float(smear))
+
+
+def calibrate(link: Floats, actual_link: Floats, *, log: bool) -> Calibration:
+    """Learn correction and band from out-of-fold predictions and truths, both on the learned scale."""
+    return Calibration(fit_correction(link, actual_link, log=log), conformal_band(link, actual_link - link, COVERAGE))
+
+
+def _with_gaps(rows: pl.DataFrame, label: Floats, optional: Sequence[str], seed: int) -> tuple[pl.DataFrame, Floats]:
+    """Return the rows and, once more, some of them with optional features made missing."""
+    if not optional:
+        return rows, label
+    chance = np.random.default_rng(seed)
+    order = chance.permutation(rows.height)
+    bare, half = (round(share * rows.height) for share in (BARE_SHARE, HALF_SHARE))
+    some, others = rows[order[:bare]], rows[order[bare : bare + half]]
+    for name in optional:
+        others = masked(others, [name], chance.random(others.height) < 0.5)
+    taught = pl.concat([rows, masked(some, optional), others])
+    return taught, np.concatenate([label, label[order[: bare + half]]])
+
+
+def _is_missing(rows: pl.DataFrame, name: str) -> pl.Expr:
+    column = pl.col(name)
+    return (column.is_null() | column.is_nan()) if rows.schema[name].is_float() else column.is_null()

@@ -1,0 +1,153 @@
+"""Who is kept from training: the holdout and the folds, by a hash of the entity or by time, never by a row's place.
+
+All rows of one entity, or of one block of time, are on one side, in any process, on any machine, whatever the order of
+the rows. Fitting and judging do not belong here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from tasks.errors import DataRejected
+from tasks.workloads.spec import Target, Workload
+
+Rows = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
+
+# Below this a fold's error says nothing; the run is refused rather than judged on a handful.
+LABELLED_ROWS_PER_FOLD = 5
+# From here on one repeat tells candidates apart as well as several, and they only cost time.
+ROWS_FOR_ONE_REPEAT = 5_000
+
+
+@dataclass(frozen=True)
+class Split:
+    """Positions of the labelled rows of one target in the training set: to learn from, and to be judged on."""
+
+    train: Rows
+    holdout: Rows
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Positions, within the rows handed in, of one fold of one repeat."""
+
+    repeat: int
+    fold: int
+    fit: Rows
+    judge: Rows
+
+
+def hash_shares(entities: pl.Series, salt: str) -> npt.NDArray[np.float64]:
+    """Return a number in [0, 1) per row, the same for the same entity and *salt* in every process (BLAKE2b)."""
+    names = entities.cast(pl.String).fill_null("")
+    unique = names.unique(maintain_order=True)
+    key = salt.encode()[:64]
+    shares = [
+        int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8, key=key).digest(), "big") >> 11 for name in unique
+    ]
+    lookup = pl.DataFrame({"name": unique, "share": pl.Series(shares, dtype=pl.Float64) / 2.0**53})
+    return pl.DataFrame({"name": names}).join(lookup, on="name", how="left", maintain_order="left")["share"].to_numpy()
+
+
+def in_holdout(entities: pl.Series, spec: Workload) -> Mask:
+    """Say for each row whether its entity is kept from training. New rows never move an old entity across."""
+    return hash_shares(entities, f"holdout {spec.holdout.seed}") < spec.holdout.share
+
+
+def blocks(spec: Workload, rows: pl.DataFrame) -> pl.Series:
+    """Return the number of the block of time each row lies in."""
+    return rows[spec.event_time].dt.epoch("s") // (3600 * spec.holdout.block_hours)
+
+
+def units(spec: Workload, rows: pl.DataFrame) -> pl.Series:
+    """Return what each row stays with on one side: its entity or, where time parts the rows, its block of time."""
+    return blocks(spec, rows) if spec.holdout.by == "time" else rows[spec.entity]
+
+
+def split(spec: Workload, rows: pl.DataFrame, target: Target) -> Split:
+    """Part the labelled rows of *target*; DataRejected if they are too few or all the same."""
+    label = rows[target.column].cast(pl.Float64)
+    labelled = label.is_finite().fill_null(False).to_numpy()
+    _check_enough(spec, rows, target, labelled)
+    _check_varies(spec, target, label.filter(pl.Series(labelled)))
+    held = _newest(spec, rows, labelled) if spec.holdout.by == "time" else in_holdout(rows[spec.entity], spec)
+    found = Split(np.flatnonzero(labelled & ~held), np.flatnonzero(labelled & held))
+    wanted = LABELLED_ROWS_PER_FOLD * spec.holdout.folds
+    if found.train.size < wanted or found.holdout.size < LABELLED_ROWS_PER_FOLD:
+        raise DataRejected(
+            f"target {target.name!r} leaves {found.train.size} labelled rows to learn from and"
+            f" {found.holdout.size} to be judged on; at least {wanted} and {LABELLED_ROWS_PER_FOLD} are needed."
+            " Bring more labelled rows, or declare fewer folds."
+        )
+    return found
+
+
+def folds(spec: Workload, units: pl.Series) -> Iterator[Fold]:
+    """Yield folds × repeats over the rows of *units*, each unit whole and folds of even size; many rows get one repeat.
+
+    Where time parts the rows, the blocks are cut into one part more than there are folds: each fold learns from all
+    parts before its own, so the oldest part is judged in none.
+    """
+    if spec.holdout.by == "time":
+        yield from _ahead(units, spec.holdout.folds)
+        return
+    repeats = spec.holdout.repeats if units.len() < ROWS_FOR_ONE_REPEAT else 1
+    for repeat in range(repeats):
+        number = _fold_numbers(units, spec.holdout.folds, f"fold {spec.holdout.seed} {repeat}")
+        for fold in range(spec.holdout.folds):
+            yield Fold(repeat, fold, np.flatnonzero(number != fold), np.flatnonzero(number == fold))
+
+
+def stopping_rows(units: pl.Series, seed: int, share: float = 0.15) -> Mask:
+    """Say which training rows only tell a learner when to stop; whole units."""
+    stop: Mask = _fold_numbers(units, max(2, round(1 / share)), f"stop {seed}") == 0
+    return stop
+
+
+def _newest(spec: Workload, rows: pl.DataFrame, labelled: Mask) -> Mask:
+    """Say which rows lie at or after the block from which on the newest ``share`` of the labelled rows lies."""
+    block = blocks(spec, rows)
+    cut = block.filter(pl.Series(labelled)).quantile(1 - spec.holdout.share, "higher")
+    return (block >= cut).fill_null(False).to_numpy()
+
+
+def _ahead(blocks: pl.Series, folds: int) -> Iterator[Fold]:
+    _, place = np.unique(blocks.to_numpy(), return_inverse=True)
+    part = place * (folds + 1) // (place.max() + 1)
+    for fold in range(folds):
+        yield Fold(0, fold, np.flatnonzero(part <= fold), np.flatnonzero(part == fold + 1))
+
+
+def _fold_numbers(entities: pl.Series, count: int, salt: str) -> npt.NDArray[np.intp]:
+    shares = hash_shares(entities, salt)
+    _, place = np.unique(shares, return_inverse=True)
+    return place % count
+
+
+def _check_enough(spec: Workload, rows: pl.DataFrame, target: Target, labelled: Mask) -> None:
+    found = units(spec, rows).filter(pl.Series(labelled)).n_unique()
+    by_time = spec.holdout.by == "time"
+    # By time, two more: what is kept, and the oldest part, which is only learned from.
+    what, least = ("blocks of time", spec.holdout.folds + 2) if by_time else ("entities", spec.holdout.folds)
+    wanted = LABELLED_ROWS_PER_FOLD * spec.holdout.folds
+    if found < least or labelled.sum() < wanted:
+        raise DataRejected(
+            f"target {target.name!r} has {int(labelled.sum())} labelled rows of {found} {what} among"
+            f" {rows.height} rows; {spec.holdout.folds} folds need at least {wanted} rows of {least}"
+            f" {what}. Bring more rows in which {target.column!r} is filled, or declare fewer folds."
+        )
+
+
+def _check_varies(spec: Workload, target: Target, label: pl.Series) -> None:
+    if label.n_unique() == 1:
+        raise DataRejected(
+            f"target {target.name!r} is {label[0]:,.10g} in all {label.len()} labelled rows (1 distinct value,"
+            f" at least 2 needed): there is nothing to learn. Check column {target.column!r} of the source."
+        )

@@ -1,0 +1,37 @@
+"""The matrix of candidates × targets: all handed out at once, every one of them answered by a scorecard."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from prefect.futures import PrefectFuture
+
+from tasks import workloads
+from tasks.core import training
+from tasks.core.run import Run
+from tasks.core.tuning import Tuning
+from tasks.core.values import Scorecard, Study, TrainingSet
+from tasks.errors import OutOfMemory
+from tasks.train import train
+from tasks.tune import tune
+from tasks.workloads.spec import Candidate, Target
+
+
+def compete(run: Run, training_set: TrainingSet, tuning: Tuning) -> list[Scorecard]:
+    """Return the scorecards of all that are declared and, where tuning is wanted, of the best each was tuned to."""
+    spec = workloads.get(run.workload)
+    asked = [(target, candidate) for candidate in spec.candidates for target in spec.targets]
+    declared = [train.submit(run, training_set, *each) for each in asked]
+    tuned = [tune.submit(run, training_set, *each, tuning) for each in asked if tuning.wanted]
+    cards = [answered(answer, *each) for answer, each in zip(declared, asked, strict=True)]
+    return cards + [answered(answer, *each, Study()) for answer, each in zip(tuned, asked, strict=False)]
+
+
+def answered(
+    answer: PrefectFuture[Scorecard], target: Target, candidate: Candidate, study: Study | None = None
+) -> Scorecard:
+    """Return what was answered; a candidate that kills its workers is a failed scorecard, too."""
+    try:
+        return answer.result()
+    except OutOfMemory as error:
+        return replace(training.failed(target, candidate, str(error)), study=study)

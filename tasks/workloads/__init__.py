@@ -1,0 +1,15 @@
+"""The workloads that exist, by name."""
+
+from tasks.errors import UnknownWorkload
+from tasks.workloads.broadcast import BROADCAST
+from tasks.workloads.channels import CHANNELS
+from tasks.workloads.spec import Workload
+
+WORKLOADS: dict[str, Workload] = {workload.name: workload for workload in (CHANNELS, BROADCAST)}
+
+
+def get(name: str) -> Workload:
+    """Return the workload called *name*; raises UnknownWorkload, which lists the known ones."""
+    if name not in WORKLOADS:
+        raise UnknownWorkload(f"there is no workload {name!r}; the known ones are: {', '.join(sorted(WORKLOADS))}")
+    return WORKLOADS[name]

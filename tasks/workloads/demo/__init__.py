@@ -1,0 +1,1 @@
+"""Generators of demo rows with known truth, one per workload."""

@@ -1,0 +1,67 @@
+"""One choice of device reaches every library that has a GPU; where there is one, it says what the processor says."""
+
+from __future__ import annotations
+
+import pytest
+import xgboost
+
+from tasks.core.estimators import pick_device
+from tasks.core.metrics import r2
+from tasks.core.models import learn
+from tasks.core.training import score_candidate
+from tests.builders import quick, shops, shops_spec
+
+SPEC = shops_spec()
+TARGET = SPEC.targets[0]
+# How far R² on fresh rows may be apart. CatBoost draws and bins in another way on a GPU; the others only round so.
+TOLERANCES = {"xgboost": 0.02, "catboost": 0.05, "mlp": 0.02}
+
+
+@pytest.fixture
+def cuda():
+    if pick_device("auto") != "cuda":
+        pytest.skip("torch sees no CUDA device here, so CPU and GPU cannot be compared")
+
+
+@pytest.fixture
+def no_cuda():
+    if pick_device("auto") == "cuda":
+        pytest.skip("there is a CUDA device here, so nothing is missed")
+
+
+@pytest.mark.parametrize("algorithm", TOLERANCES)
+def test_a_gpu_learns_what_the_processor_learns(cuda, algorithm):
+    fresh = shops(200, seed=2)
+    found = []
+    for device in ("cpu", "cuda"):
+        learned = learn(SPEC, shops(400), TARGET, quick(algorithm), unit=100.0, device=device)
+        found.append(r2(learned.scale.link(fresh["sales"].to_numpy()), learned.link(fresh)))
+    assert found[1] == pytest.approx(found[0], abs=TOLERANCES[algorithm])
+
+
+@pytest.mark.parametrize(("algorithm", "said"), [("catboost", "CUDA error"), ("mlp", "CUDA")])
+def test_the_choice_reaches_libraries_that_miss_the_gpu(no_cuda, algorithm, said):
+    card = score_candidate(SPEC, shops(120), TARGET, quick(algorithm), device="cuda").scorecard
+    assert card.status == "failed" and said in card.reason
+
+
+# It says so once a process, and goes on with the processor.
+@pytest.mark.filterwarnings("ignore:.*No visible GPU is found:UserWarning", "ignore:.*Device is changed:UserWarning")
+def test_the_choice_reaches_xgboost_too(no_cuda, monkeypatch):
+    train, chosen = xgboost.train, []
+
+    def watched(settings, *args, **kwargs):
+        chosen.append(settings["device"])
+        return train(settings, *args, **kwargs)
+
+    monkeypatch.setattr(xgboost, "train", watched)
+    learn(SPEC, shops(120), TARGET, quick("xgboost"), unit=100.0, device="cuda")
+    assert chosen and set(chosen) == {"cuda"}
+
+
+@pytest.mark.parametrize("algorithm", ["elastic_net", "random_forest", "hist_gradient_boosting"])
+def test_what_has_no_gpu_learns_on_the_processor_whatever_is_chosen(algorithm):
+    first, second = (
+        learn(SPEC, shops(120), TARGET, quick(algorithm), unit=100.0, device=device) for device in ("cpu", "cuda")
+    )
+    assert first.estimator.to_bytes() == second.estimator.to_bytes()

@@ -1,0 +1,172 @@
+"""Figures of merit, baselines, intervals and the paired comparison, against numbers worked out by hand."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tasks.core import metrics
+from tasks.core.baselines import baselines
+from tasks.core.comparison import compare as compare_models
+from tasks.core.intervals import bootstrap, conformal_band, entity_sums, wilson
+from tasks.workloads.spec import Target
+from tests.builders import shops, shops_spec
+
+ACTUAL = np.array([1.0, 2.0, 3.0, 6.0])
+compare = partial(compare_models, target="sales", champion="old")
+
+
+def test_the_figures_are_those_worked_out_by_hand():
+    found = metrics.merit(ACTUAL, np.array([1.0, 2.0, 4.0, 4.0]), np.array([2.0, 2.0, 4.0, 4.0]), log=False)
+    assert found.mae == 0.75
+    assert found.rmse == pytest.approx(np.sqrt(6 / 4))
+    assert found.r2 == pytest.approx(1 - 6 / 14)
+    assert found.log_r2 == pytest.approx(1 - 5 / 14)
+    assert found.spearman == pytest.approx(4.5 / np.sqrt(5 * 4.5))
+
+
+def test_log_r2_is_taken_on_log1p():
+    actual, predicted = np.expm1([1.0, 2.0, 3.0]), np.expm1([1.0, 2.0, 4.0])
+    assert metrics.merit(actual, predicted, predicted, log=True).log_r2 == pytest.approx(1 - 1 / 2)
+
+
+def test_nothing_to_explain_is_zero_and_not_an_error():
+    flat = np.ones(4)
+    assert metrics.r2(flat, ACTUAL) == 0.0
+    assert metrics.spearman(ACTUAL, flat) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("model", "naive", "wanted"),
+    [(5.0, 10.0, 0.5), (10.0, 10.0, 0.0), (20.0, 10.0, -1.0), (0.0, 0.0, 0.0), (1.0, 0.0, -1.0)],
+)
+def test_skill_is_what_is_saved_of_the_naive_error(model, naive, wanted):
+    assert metrics.skill(model, naive) == wanted
+
+
+def test_a_group_baseline_is_the_groups_own_figure_and_the_overall_one_for_a_small_or_new_group():
+    train = pl.DataFrame(
+        {"town": ["Ayr"] * 5 + ["Bath"] * 2 + [None] * 5, "sales": [1.0, 1, 1, 1, 6, 50, 50, 3, 3, 3, 3, 8]}
+    )
+    judge = pl.DataFrame({"town": ["Ayr", "Bath", "Cork", None]})
+    spec = shops_spec()
+    guesses = baselines(spec, train, judge, spec.targets[0])
+    assert guesses["mean"][0] == pytest.approx(130 / 12)
+    assert guesses["median"][0] == 3.0
+    assert guesses["group mean"].tolist() == pytest.approx([2.0, 130 / 12, 130 / 12, 4.0])
+    assert guesses["group median"].tolist() == [1.0, 3.0, 3.0, 3.0]
+
+
+def test_the_previous_baseline_is_the_row_s_own_feature_and_its_groups_mean_where_there_is_none():
+    train = pl.DataFrame({"town": ["Ayr"] * 5 + ["Bath"] * 5, "sales": [1.0, 1, 1, 1, 6, 3, 3, 3, 3, 8]})
+    judge = pl.DataFrame({"town": ["Ayr", "Ayr", "Bath"], "visitors": [9.0, None, float("nan")]})
+    spec = shops_spec(targets=(Target("sales", "sales", "sales", "US$", previous="visitors"),))
+    assert baselines(spec, train, judge, spec.targets[0])["previous"].tolist() == [9.0, 2.0, 4.0]
+
+
+def test_a_bootstrap_interval_of_a_mean_is_near_the_textbook_one():
+    values = np.random.default_rng(0).normal(10.0, 2.0, 400)
+    sums = np.column_stack([np.ones(400), values])
+    found = bootstrap(sums, lambda totals: totals[..., 1] / totals[..., 0], confidence=0.95, seed=1)
+    half = 1.96 * values.std(ddof=1) / 20
+    assert found.value == pytest.approx(values.mean())
+    assert found.low == pytest.approx(values.mean() - half, abs=0.04)
+    assert found.high == pytest.approx(values.mean() + half, abs=0.04)
+
+
+def test_the_same_seed_gives_the_same_interval():
+    sums = np.column_stack([np.ones(50), np.arange(50.0)])
+    found = [bootstrap(sums, lambda totals: totals[..., 1], confidence=0.9, seed=3) for _ in range(2)]
+    assert found[0] == found[1]
+
+
+def test_an_entity_is_drawn_whole():
+    terms = np.array([[1.0, 2.0], [1.0, 3.0], [1.0, 5.0]])
+    assert entity_sums(terms, np.array([0, 1, 0])).tolist() == [[2.0, 7.0], [1.0, 3.0]]
+
+
+def test_copies_of_the_same_entities_make_no_interval_narrower():
+    values = np.random.default_rng(0).normal(0.0, 1.0, 40)
+    terms = np.column_stack([np.ones(400), np.tile(values, 10)])
+    mean = lambda totals: totals[..., 1] / totals[..., 0]  # noqa: E731
+    by_entity = bootstrap(entity_sums(terms, np.tile(np.arange(40), 10)), mean, confidence=0.95, seed=1)
+    by_row = bootstrap(terms, mean, confidence=0.95, seed=1)
+    assert by_entity.high - by_entity.low > 2.5 * (by_row.high - by_row.low)
+
+
+def test_wilson_is_the_textbook_interval():
+    found = wilson(9, 10, 0.95)
+    assert (found.value, round(found.low, 4), round(found.high, 4)) == (0.9, 0.5958, 0.9821)
+
+
+def test_a_conformal_band_takes_the_ranks_that_finite_samples_need():
+    residuals = np.arange(1.0, 20.0)
+    band = conformal_band(np.zeros(19), residuals, 0.9)
+    assert (band.edges, band.lows, band.highs) == ((), (1.0,), (19.0,))
+    low, high = band.around(np.array([100.0]))
+    assert (low[0], high[0]) == (101.0, 119.0)
+
+
+def test_a_band_is_wider_where_residuals_are_wider_and_holds_its_share():
+    chance = np.random.default_rng(5)
+    predicted = chance.uniform(0, 1, 3000)
+    residuals = chance.normal(0, 1, 3000) * np.where(predicted > 2 / 3, 3.0, 1.0)
+    band = conformal_band(predicted, residuals, 0.9)
+    assert band.highs[2] > 2 * band.highs[0]
+    fresh = chance.uniform(0, 1, 3000)
+    truth = fresh + chance.normal(0, 1, 3000) * np.where(fresh > 2 / 3, 3.0, 1.0)
+    low, high = band.around(fresh)
+    assert np.mean((low <= truth) & (truth <= high)) == pytest.approx(0.9, abs=0.02)
+
+
+def test_a_challenger_with_half_the_errors_is_better():
+    actual, champion = np.arange(50.0), np.arange(50.0) + 2
+    found = compare(actual, champion, actual + 1, margin=0.02, confidence=0.95, seed=1)
+    assert (found.outcome, found.change.value, found.rows) == ("better", -0.5, 50)
+
+
+def test_a_challenger_with_twice_the_errors_is_worse():
+    actual = np.arange(50.0)
+    assert compare(actual, actual + 1, actual + 2, margin=0.02, confidence=0.95, seed=1).outcome == "worse"
+
+
+def test_the_same_predictions_are_non_inferior_and_not_better():
+    actual = np.arange(50.0)
+    found = compare(actual, actual + 1, actual + 1, margin=0.02, confidence=0.95, seed=1)
+    assert (found.outcome, found.change.low, found.change.high) == ("non_inferior", 0.0, 0.0)
+
+
+def test_two_noisy_equals_on_few_rows_are_inconclusive():
+    chance = np.random.default_rng(2)
+    actual = np.zeros(30)
+    found = compare(actual, chance.normal(0, 1, 30), chance.normal(0, 1, 30), margin=0.02, confidence=0.95, seed=1)
+    assert found.outcome == "inconclusive"
+
+
+def test_equals_are_called_better_no_oftener_than_the_confidence_allows():
+    chance, pairs = np.random.default_rng(11), 300
+    outcomes = []
+    for pair in range(pairs):
+        actual = chance.lognormal(0, 1, 150)
+        champion, challenger = (actual * chance.lognormal(0, 0.5, 150) for _ in range(2))
+        found = compare(actual, champion, challenger, margin=0.02, confidence=0.95, seed=pair, draws=400)
+        outcomes.append(found.outcome)
+    assert outcomes.count("better") / pairs <= 0.05
+    assert outcomes.count("worse") / pairs <= 0.05
+
+
+def test_holdouts_are_drawn_by_entity_where_entities_are_given():
+    actual = np.zeros(200)
+    chance = np.random.default_rng(0)
+    champion, challenger = (np.tile(chance.normal(0, 1, 20), 10) for _ in range(2))
+    entities = np.tile(np.arange(20), 10)
+    wide = compare(actual, champion, challenger, margin=0.02, confidence=0.95, seed=1, entities=entities)
+    narrow = compare(actual, champion, challenger, margin=0.02, confidence=0.95, seed=1)
+    assert wide.change.high - wide.change.low > 2 * (narrow.change.high - narrow.change.low)
+
+
+def test_shops_are_what_the_other_tests_take_them_for():
+    assert shops(240)["visitors"].null_count() == 22
