@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
@@ -164,6 +164,14 @@ def digests(folder: Path) -> dict[str, str]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def whatever_stays(folder: Path) -> Iterator[tuple[Path, bytes]]:
+    """Yield every file under *folder* with its bytes; what others remove meanwhile is passed over."""
+    for parent, _, names in os.walk(folder):
+        for path in (Path(parent, name) for name in names):
+            with contextlib.suppress(FileNotFoundError):
+                yield path, path.read_bytes()
 
 
 def said_plainly(done: Done, rc: int, *words: str) -> bool:

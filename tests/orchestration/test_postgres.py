@@ -5,11 +5,12 @@ from __future__ import annotations
 import psutil
 import pytest
 
-from tests.command_line import CommandLine, at_work_for, end, eventually
+from tests.command_line import CommandLine, at_work_for, end, eventually, whatever_stays
 from tests.deciding import short_road
 from tests.postgresql import PASSWORD, address, query
 from tests.serving import line_in, started
 
+ENDED = ("Completed", "Failed", "Crashed", "Cancelled", "TimedOut", "Expired")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
@@ -51,26 +52,41 @@ def test_an_approval_reaches_the_run_that_waits_in_postgresql(postgres, first_ru
     with started(line) as up:
         assert line("deploy").rc == 0
         run = up.begin("promote/channels", workload="channels", version=version, ring="prod", requested_by="carol")
-        eventually(lambda: state(postgres, run) == "Suspended", seconds=900)
+        comes_to("Suspended", postgres, run)
         assert int(query(postgres, "prefect", "SELECT count(*) FROM flow_run_input")) > 0
         patient = ("--wait-seconds", "500", "--json")
         done = line("approve", "channels", "--reason", "holdout better, shadow clean", *patient, timeout=600)
         assert (done.rc, done.value["outcome"], done.value["verified"]) == (0, "promoted", True), done.err
-        eventually(lambda: state(postgres, run) == "Completed", seconds=400)
+        comes_to("Completed", postgres, run)
         (let_out,) = line("history", "channels", "--ring", "prod", "--json").value
         assert (let_out["kind"], let_out["version"], let_out["decided_by"][:7]) == ("promotion", version, "alice (")
         assert line("ledger", "verify").rc == 0
         assert_untold(line)
 
 
-def state(port: int, run: str) -> str:
-    """Return the name of a run's state, as PostgreSQL has it."""
-    return query(port, "prefect", f"SELECT state_name FROM flow_run WHERE id = '{run}'")
+def comes_to(wanted: str, port: int, run: str) -> None:
+    """Wait until a run's state in PostgreSQL is *wanted*; where it never is, tell its story."""
+
+    def there() -> bool:
+        state = query(port, "prefect", f"SELECT state_name FROM flow_run WHERE id = '{run}'")
+        assert state == wanted or state not in ENDED, story(port, run)
+        return state == wanted
+
+    try:
+        eventually(there, seconds=900)
+    except AssertionError as error:
+        raise AssertionError(story(port, run)) from error
+
+
+def story(port: int, run: str) -> str:
+    """Return every state a run was in, and its log."""
+    states = f"SELECT timestamp, name, message FROM flow_run_state WHERE flow_run_id = '{run}' ORDER BY timestamp"
+    logged = f"SELECT timestamp, message FROM log WHERE flow_run_id = '{run}' ORDER BY timestamp"
+    return "\n".join(query(port, "prefect", sql) for sql in (states, logged))
 
 
 def assert_untold(line: CommandLine) -> None:
     """Assert that the password is in no command line and no file of the home."""
     commands = [" ".join(psutil.Process(pid).cmdline()) for pid in at_work_for(line.home)]
     assert len(commands) >= 4 and not [command for command in commands if PASSWORD in command]
-    files = [path for path in line.home.rglob("*") if path.is_file()]
-    assert not [path for path in files if PASSWORD.encode() in path.read_bytes()]
+    assert not [path for path, content in whatever_stays(line.home) if PASSWORD.encode() in content]

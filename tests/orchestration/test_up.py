@@ -183,7 +183,7 @@ def test_a_silent_run_is_crashed_and_one_that_waits_for_a_person_is_not(deployed
     hasty = checkout / "hasty.yaml"
     windows = (checkout / "deployments" / "automations.yaml").read_text()
     for window in ("150", "7200", "600"):
-        windows = windows.replace(f"within: {window}", "within: 30")
+        windows = windows.replace(f"within: {window}", "within: 120")
     hasty.write_text(windows)
     assert deployed.line("deploy", "--automations", hasty).rc == 0
     try:
