@@ -53,7 +53,7 @@ def test_an_approval_reaches_the_run_that_waits_in_postgresql(postgres, first_ru
         assert line("deploy").rc == 0
         run = up.begin("promote/channels", workload="channels", version=version, ring="prod", requested_by="carol")
         comes_to("Suspended", postgres, run)
-        assert int(query(postgres, "prefect", "SELECT count(*) FROM flow_run_input")) > 0
+        eventually(lambda: query(postgres, "prefect", "SELECT count(*) FROM flow_run_input") > "0", seconds=400)
         patient = ("--wait-seconds", "500", "--json")
         done = line("approve", "channels", "--reason", "holdout better, shadow clean", *patient, timeout=600)
         assert (done.rc, done.value["outcome"], done.value["verified"]) == (0, "promoted", True), done.err
