@@ -41,6 +41,8 @@ UI = {
     "PREFECT_SERVER_UI_V2_ENABLED": "false",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
 }
+# What a run holds of a limit is noted on disk: kept in memory, it stays taken for good when the server dies.
+LEASES = {"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem"}
 LOGGED = {
     "PREFECT_LOGGING_LEVEL": "INFO",
     "PREFECT_LOGGING_ROOT_LEVEL": "WARNING",
@@ -114,7 +116,12 @@ def parts(root: Path, addresses: Addresses, backend: str) -> tuple[Part, ...]:
     hidden = (*DATABASE_NAMED_BY, "MLFLOW_BACKEND_STORE_URI", "GREENLIGHT_MLFLOW_BACKEND")
     pages = {"PREFECT_SERVER_UI_STATIC_DIRECTORY": str(root / "prefect" / "ui")}
     return (
-        Part("prefect server", _prefect_server(addresses), own | UI | pages, lambda: _ok(f"{addresses.api}/health")),
+        Part(
+            "prefect server",
+            _prefect_server(addresses),
+            own | UI | LEASES | pages,
+            lambda: _ok(f"{addresses.api}/health"),
+        ),
         Part(
             "mlflow server", _mlflow_server(root, addresses), own | database, lambda: _ok(f"{addresses.mlflow}/health")
         ),

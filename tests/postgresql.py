@@ -15,6 +15,7 @@ import pytest
 from tests.command_line import eventually
 from tests.emulators import free_port
 
+SERVERS = ("prefect", "mlflow")
 PASSWORD = "planted-password"
 BINARIES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), Path("/usr/bin"))
 # PostgreSQL refuses to run as root; its Debian package brings a user of its own.
@@ -30,7 +31,7 @@ def usable() -> bool:
 
 @contextmanager
 def running() -> Iterator[int]:
-    """Yield the port of a fresh PostgreSQL with a user and a database for each server; skip where there is none."""
+    """Yield the port of a fresh PostgreSQL, a user and an empty database for each server; skip where there is none."""
     if not usable():
         pytest.skip("PostgreSQL is not installed, or there is no user 'postgres' to run it as")
     # Not under pytest's folder, which another user may not enter.
@@ -48,14 +49,21 @@ def running() -> Iterator[int]:
     server = subprocess.Popen([BINARIES / "postgres", *where], stderr=subprocess.DEVNULL, cwd=folder, **AS)
     try:
         eventually(lambda: query(port, "postgres", "SELECT 1") == "1", seconds=240)
-        for name in ("prefect", "mlflow"):
+        for name in SERVERS:
             query(port, "postgres", f"CREATE USER {name} SUPERUSER PASSWORD '{PASSWORD}'")
-            query(port, "postgres", f"CREATE DATABASE {name} OWNER {name}")
+        empty(port)
         yield port
     finally:
         server.kill()
         server.wait()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def empty(port: int) -> None:
+    """Give each server an empty database, whoever still uses the one before."""
+    for name in SERVERS:
+        query(port, "postgres", f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        query(port, "postgres", f"CREATE DATABASE {name} OWNER {name}")
 
 
 def query(port: int, database: str, sql: str) -> str:

@@ -63,10 +63,17 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[int]:
+def postgres_server() -> Iterator[int]:
     """The port of a real PostgreSQL."""
     with postgresql.running() as port:
         yield port
+
+
+@pytest.fixture
+def postgres(postgres_server: int) -> int:
+    """The port of a real PostgreSQL, without the runs, and the places in queues, that a killed server left there."""
+    postgresql.empty(postgres_server)
+    return postgres_server
 
 
 @pytest.fixture(scope="session")

@@ -259,11 +259,27 @@ def test_ctrl_c_ends_all_of_it_even_a_run_at_work(deployed):
 
 
 @pytest.mark.slow
-def test_nothing_outlives_an_up_that_was_killed(checkout, tmp_path):
-    with started(line_in(tmp_path, checkout)) as running:
-        assert len(at_work_for(running.line.home)) >= 4
+def test_nothing_outlives_an_up_that_was_killed_nor_does_a_run_hold_its_place_for_good(checkout, tmp_path):
+    line = line_in(tmp_path, checkout, PREFECT_SERVER_CONCURRENCY_INITIAL_DEPLOYMENT_LEASE_DURATION="30")
+    with started(line) as running:
+        assert line("deploy").rc == 0
+        later = {"state": {"type": "SCHEDULED", "state_details": {"scheduled_time": "2100-01-01T00:00:00Z"}}}
+        deployment = ask_api(running.api, "/deployments/name/promote/channels")["id"]
+        run = ask_api(running.api, f"/deployments/{deployment}/create_flow_run", later)["id"]
+        # As a worker does that takes a run, and dies before the run's process began.
+        ask_api(running.api, f"/flow_runs/{run}/set_state", {"state": {"type": "PENDING", "name": "Submitting"}})
+        assert places_taken(running) == 1
+        assert len(at_work_for(line.home)) >= 4
         running.process.kill()
-        eventually(lambda: not at_work_for(running.line.home), seconds=240)
+        eventually(lambda: not at_work_for(line.home), seconds=240)
+    with started(line) as again:
+        assert line("deploy").rc == 0
+        eventually(lambda: places_taken(again) == 0, seconds=400)
+
+
+def places_taken(running: Running) -> int:
+    """Return how many runs hold a place of their deployment's limit."""
+    return sum(limit["active_slots"] for limit in ask_api(running.api, "/v2/concurrency_limits/filter", {}))
 
 
 @pytest.mark.slow
