@@ -18,6 +18,7 @@ from deployments.commands import (
     collect,
     decide,
     dossier,
+    enrich,
     experiment,
     export,
     measure,
@@ -158,6 +159,7 @@ take.register(app)
 collect.register(app)
 export.register(app)
 simulate.register(app)
+enrich.register(app)
 timetable.register(app)
 experiment.register(app)
 

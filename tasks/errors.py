@@ -58,6 +58,10 @@ class NoTimetable(BadRequest):
     """Not every slot can be filled by what is allowed; the message names the slots, the reasons and what to relax."""
 
 
+class BudgetReached(BadRequest):
+    """The next request might cost more than is left of the budget, so it was not sent."""
+
+
 class Misdeclared(BadRequest):
     """A declaration contradicts itself; raised at import."""
 

@@ -51,16 +51,16 @@ def write(rows: pl.LazyFrame, form: str, to: Path, *, force: bool) -> Exported:
         with replacing(to, new=not force) as part:
             count = WRITERS[form](batches, schema, part)
     except FileExistsError as error:
-        raise _is_there(to) from error
+        raise is_there(to) from error
     return Exported(form, count, str(to))
 
 
-def refuse_existing(to: Path, *, force: bool) -> None:
-    """Raise BadRequest where *to* is a folder, or a file that nobody said may be overwritten."""
+def refuse_existing(to: Path, *, force: bool, option: str = "--to") -> None:
+    """Raise BadRequest where *to* is a folder, or a file that nobody said may be overwritten; *option* names it."""
     if to.is_dir():
-        raise BadRequest(f"{to} is a folder; name a file with --to")
+        raise BadRequest(f"{to} is a folder; name a file with {option}")
     if to.exists() and not force:
-        raise _is_there(to)
+        raise is_there(to, option)
 
 
 def harmless(schema: pl.Schema) -> list[pl.Expr]:
@@ -74,8 +74,9 @@ def harmless(schema: pl.Schema) -> list[pl.Expr]:
     ]
 
 
-def _is_there(to: Path) -> BadRequest:
-    return BadRequest(f"{to} is there already and was left as it is; name another file with --to, or add --force")
+def is_there(to: Path, option: str = "--to") -> BadRequest:
+    """Return the letter about a file that is there already."""
+    return BadRequest(f"{to} is there already and was left as it is; name another file with {option}, or add --force")
 
 
 def _csv(batches: Batches, schema: pl.Schema, part: Path) -> int:

@@ -6,22 +6,82 @@ No other module reads the environment. What an operator turns at run time is a f
 from __future__ import annotations
 
 import os
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from tasks.errors import BadRequest
 
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
 
 class Redis(BaseModel):
-    """The online store's Redis, where ``online`` is ``redis``."""
+    """The Redis of the online store and of cached answers, where ``online`` or ``enrich.cache`` is ``redis``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     connection: SecretStr = SecretStr("127.0.0.1:6379")
+
+
+class Provider(BaseModel):
+    """Where free text may be sent: an address that answers as OpenAI's ``/v1/chat/completions`` does."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: Annotated[str, Field(pattern=r"^https?://[^@?#\s]+$", description="the address before /chat/completions")]
+    model: Annotated[str, Field(min_length=1)]
+    key: SecretStr = Field(default=SecretStr(""), description="sent as a bearer token; empty: none is sent")
+    # No default: what a request may cost must be known before it is sent. 0 where it costs nothing.
+    price_in: Annotated[Decimal, Field(ge=0, allow_inf_nan=False, description="of 1,000 tokens sent")]
+    price_out: Annotated[Decimal, Field(ge=0, allow_inf_nan=False, description="of 1,000 tokens answered")]
+
+    @field_validator("key")
+    @classmethod
+    def _fits_a_header(cls, given: SecretStr) -> SecretStr:
+        key = given.get_secret_value().strip()
+        if not (key.isascii() and key.isprintable() and " " not in key):
+            raise ValueError("is no key that fits a header: printable ASCII without spaces")
+        return SecretStr(key)
+
+    @model_validator(mode="after")
+    def _key_stays_unread(self) -> Provider:
+        place = urlsplit(self.url)
+        if self.key.get_secret_value() and place.scheme == "http" and place.hostname not in LOOPBACK:
+            raise ValueError("sends a key over plain http to another machine; use https, or leave the key out")
+        return self
+
+
+class Enrich(BaseModel):
+    """Free text: providers in the order they are asked, and what holds for all. Without one nothing is sent."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    primary: Provider | None = None
+    secondary: Provider | None = None
+    tertiary: Provider | None = None
+    cache: Literal["sqlite", "redis"] = Field(default="sqlite", description="where answers are kept by content")
+    budget: Decimal = Field(default=Decimal(1), ge=0, allow_inf_nan=False, description="most a file may cost")
+    timeout_seconds: float = Field(default=30, gt=0, le=600, description="for a whole answer")
+    attempts: int = Field(default=4, ge=1, le=10, description="requests per row and provider, where asking again helps")
+    breaker_failures: int = Field(default=5, ge=1, le=1000, description="in a row, until a provider is left alone")
+    breaker_seconds: float = Field(default=60, gt=0, le=86_400, description="for how long")
+    text_characters: int = Field(default=20_000, ge=1, description="longer texts are sent nowhere")
+    answer_tokens: int = Field(default=300, ge=50, le=4_000, description="most tokens of an answer")
+    answer_kilobytes: int = Field(default=64, ge=4, le=4_096, description="most of a reply that is read")
 
 
 class Settings(BaseSettings):
@@ -42,6 +102,7 @@ class Settings(BaseSettings):
     )
     online: Literal["sqlite", "redis"] = Field(default="sqlite", description="Feast's online store")
     redis: Redis = Redis()
+    enrich: Enrich = Enrich()
     mlflow_uri: SecretStr = Field(
         default=SecretStr(""),
         validation_alias=AliasChoices("GREENLIGHT_MLFLOW_URI", "MLFLOW_TRACKING_URI"),

@@ -25,7 +25,7 @@ from tasks.adapters.delimited import parse, sniff
 from tasks.adapters.encoding import Repairs, clean_blocks, is_parquet, mended, reading, text_chunks
 from tasks.adapters.parquet import ROW_GROUP_ROWS
 from tasks.adapters.snapshot_file import output, spool, write_rows
-from tasks.core.reading import EXTRA, ROW, SHORT, UNPARSED, Matched, Typed, match_columns, typed
+from tasks.core.reading import EXTRA, ROW, SHORT, UNPARSED, Matched, Table, Typed, match_columns, typed
 from tasks.core.values import Finding
 from tasks.errors import BadRequest, SourceUnusable
 from tasks.workloads.spec import POLARS_TYPES, Workload
@@ -91,6 +91,13 @@ def refuse_absent(source: Path, what: str) -> None:
         raise BadRequest(f"there {what} at {source}; name a CSV or Parquet file, or a folder of them")
 
 
+def frames_of(table: Table, source: Path) -> Iterator[pl.DataFrame]:
+    """Yield the declared columns of *source*, rows in order, where no workload declares it; raises SourceUnusable."""
+    tally = _Tally()
+    for path in _files(source, tally):
+        yield from _file_frames(table, path, _place(path, source), tally)
+
+
 def glance(spec: Workload, source: Path) -> None:
     """Raise SourceUnusable for what `read_source` would refuse at the first rows of *source*."""
     tally = _Tally()
@@ -150,7 +157,7 @@ def _hidden(path: Path, below: Path) -> bool:
     return any(part.startswith((".", "_")) for part in path.relative_to(below).parts)
 
 
-def _file_frames(spec: Workload, path: Path, name: str, tally: _Tally) -> Iterator[pl.DataFrame]:
+def _file_frames(spec: Table, path: Path, name: str, tally: _Tally) -> Iterator[pl.DataFrame]:
     """Yield the typed frames of one file, and count what was noticed."""
     for raw in _parquet_frames(spec, path, name, tally) if is_parquet(path) else _csv_frames(spec, path, name, tally):
         texts = [column.name for column in spec.columns if column.type in ("text", "category")]
@@ -175,7 +182,7 @@ def _counted(read: Typed, tally: _Tally) -> pl.DataFrame:
     return read.frame
 
 
-def _csv_frames(spec: Workload, path: Path, name: str, tally: _Tally) -> Iterator[pl.DataFrame]:
+def _csv_frames(spec: Table, path: Path, name: str, tally: _Tally) -> Iterator[pl.DataFrame]:
     repairs = Repairs()
     chunks = text_chunks(path, repairs)
     first = next(chunks, b"")
@@ -192,7 +199,7 @@ def _csv_frames(spec: Workload, path: Path, name: str, tally: _Tally) -> Iterato
     tally.files += _repair_findings(repairs, name)
 
 
-def _matched(spec: Workload, headers: Sequence[str], path: Path, name: str, tally: _Tally) -> Matched:
+def _matched(spec: Table, headers: Sequence[str], path: Path, name: str, tally: _Tally) -> Matched:
     matched = match_columns(headers, spec.columns, str(path))
     if matched.unknown:
         message = f"{name}columns not declared for {spec.name}, not kept: {', '.join(map(repr, matched.unknown))}"
@@ -204,7 +211,7 @@ def _matched(spec: Workload, headers: Sequence[str], path: Path, name: str, tall
     return matched
 
 
-def _declared(spec: Workload, matched: Matched, columns: Sequence[str]) -> list[pl.Expr]:
+def _declared(spec: Table, matched: Matched, columns: Sequence[str]) -> list[pl.Expr]:
     return [
         pl.col(columns[matched.positions[column.name]]).alias(column.name)
         if column.name in matched.positions
@@ -213,7 +220,7 @@ def _declared(spec: Workload, matched: Matched, columns: Sequence[str]) -> list[
     ]
 
 
-def _parquet_frames(spec: Workload, path: Path, name: str, tally: _Tally) -> Iterator[pl.DataFrame]:
+def _parquet_frames(spec: Table, path: Path, name: str, tally: _Tally) -> Iterator[pl.DataFrame]:
     try:
         with reading(path), pq.ParquetFile(path) as file:
             headers = file.schema_arrow.names

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import time
 from types import MappingProxyType
+from typing import Protocol
 
 import polars as pl
 
@@ -57,6 +58,22 @@ GROUPED_BY_DOTS = r"^[+-]?[0-9]{1,3}(?:\.[0-9]{3}){2,}$"
 SEPARATORS = r"[, _'\x{A0}\x{202F}]"
 # What is left of letters that were destroyed before the file reached us: U+FFFD, its bytes read as Latin-1, filler.
 LOST = "\ufffd|ï¿½|ý{2,}"
+
+
+class Table(Protocol):
+    """What a reader needs to know of a source: a workload knows it, and so may who reads a few columns."""
+
+    @property
+    def name(self) -> str:
+        """Return what it is called where something is wrong with it."""
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Return its columns."""
+
+    @property
+    def event_time(self) -> str:
+        """Return the column whose absence needs no telling; there may be none."""
 
 
 @dataclass(frozen=True)
