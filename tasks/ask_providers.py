@@ -239,8 +239,8 @@ class Chain:
         if not waits:
             return AccessDenied(
                 f"every provider refuses us: {told}. Check its key, address and model "
-                "(GREENLIGHT_ENRICH__PRIMARY__KEY, __URL, __MODEL); no file was written, all answers are kept: run again "
-                "to go on"
+                "(GREENLIGHT_ENRICH__PRIMARY__KEY, __URL, __MODEL); no file was written, all answers are kept: run "
+                "again to go on"
             )
         return Unreachable(
             f"no provider answers: {told}. No file was written, all answers are kept: run again in "
