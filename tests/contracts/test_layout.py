@@ -141,6 +141,8 @@ def test_a_flow_is_short_and_stands_alone_in_its_file(path):
         "deap": ("tasks/core/timetable/evolution",),
         "optuna": ("tasks/adapters/studies.py",),
         "duckdb": ("tasks/adapters/contract",),
+        "httpx": ("tasks/adapters/enrichment/client.py", "deployments/"),
+        "redis": ("tasks/adapters/enrichment/cache.py", "tasks/adapters/feast_store.py"),
         "distributed": ("tasks/cluster.py",),
         "prefect_dask": ("tasks/cluster.py",),
         "boto3": ("tasks/adapters/clouds/s3.py",),
@@ -264,6 +266,16 @@ def test_every_setting_of_the_readme_is_one():
     flat = {name.upper() for name in Settings.model_fields} | {f"REDIS__{name.upper()}" for name in Redis.model_fields}
     named = set(re.findall(r"`GREENLIGHT_([A-Z_]+)`", (ROOT / "README.md").read_text()))
     assert named and named <= flat
+
+
+def test_every_setting_of_enrichment_is_in_its_document_and_is_one():
+    from tasks.adapters.settings import Enrich, Provider
+
+    places = ("primary", "secondary", "tertiary")
+    shared = {name.upper() for name in Enrich.model_fields if name not in places}
+    settings = shared | {f"PRIMARY__{name.upper()}" for name in Provider.model_fields}
+    named = re.findall(r"`GREENLIGHT_ENRICH__([A-Z_]+)`", (ROOT / "docs/enrichment.md").read_text())
+    assert set(named) == settings
 
 
 KEYS = {

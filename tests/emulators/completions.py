@@ -26,6 +26,8 @@ class Exchange(BaseHTTPRequestHandler):
     """One request: what was asked is noted, then the next thing of the script happens."""
 
     protocol_version = "HTTP/1.1"
+    # Head and body in one packet: two would wait for each other.
+    wbufsize = -1
     server: Completions
 
     def log_message(self, format: str, *args: Any) -> None:

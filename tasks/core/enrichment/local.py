@@ -90,7 +90,7 @@ def language_of(text: str, words: Sequence[str]) -> str | None:
     for first, last, language in SCRIPTS:
         if letters and sum(first <= letter <= last for letter in text) >= SCRIPT_SHARE * letters:
             return language
-    hits = sorted((sum(word in known for word in words), name) for name, known in STOP_WORDS.items())
+    hits = sorted((len(known.intersection(words)), name) for name, known in STOP_WORDS.items())
     (second, _), (best, language) = hits[-2:]
     return language if best >= LEAST_STOP_WORDS and best > second else None
 

@@ -12,10 +12,11 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+# Of two letters and more: single ones are articles here, names and notes there.
 STOP_WORDS: Mapping[str, frozenset[str]] = {
     "en": _words(
         "the of and to in is you that it he was for on are with as his they at be this have from or had by but not "
-        "what all were we when your can said there an which she do how their if will my i me so no just been our"
+        "what all were we when your can said there an which she do how their if will my me so no just been our"
     ),
     "de": _words(
         "der die und in den von zu das mit sich des auf für ist im dem nicht ein eine als auch es an werden aus er "
@@ -23,20 +24,20 @@ STOP_WORDS: Mapping[str, frozenset[str]] = {
         "wir"
     ),
     "fr": _words(
-        "le la les de des et à un une du en est que qui dans pour pas sur ce il elle plus par je nous vous ne se au "
-        "aux avec son sa ses mais ou où comme cette tout être c'est j'ai leur y si même bien sont mon ma"
+        "le la les de des et un une du en est que qui dans pour pas sur ce il elle plus par je nous vous ne se au aux "
+        "avec son sa ses mais ou où comme cette tout être c'est j'ai leur si même bien sont mon ma"
     ),
     "es": _words(
-        "el la los las de y que en un una es por con no para su al lo como más pero sus le ya o este sí porque esta "
-        "entre cuando muy sin sobre también me hasta hay donde quien desde todo nos yo del se mi está son"
+        "el la los las de que en un una es por con no para su al lo como más pero sus le ya este sí porque esta entre "
+        "cuando muy sin sobre también me hasta hay donde quien desde todo nos yo del se mi está son"
     ),
     "it": _words(
-        "il lo la i gli le di e che è un una in per non con si da del della dei nel alla sono ma come anche più mi ho "
-        "ha se al questo questa io ci tutto quando molto dalla perché sua suo cosa così era della nella ti"
+        "il lo la gli le di che un una in per non con si da del della dei nel alla sono ma come anche più mi ho ha se "
+        "al questo questa io ci tutto quando molto dalla perché sua suo cosa così era della nella ti"
     ),
     "pt": _words(
-        "o a os as de e que em um uma é do da não para com por se na no mais como mas ao ele das dos à seu sua ou "
-        "quando muito nos já eu também só pelo pela até isso ela entre depois sem mesmo aos você está são meu"
+        "os as de que em um uma do da não para com por se na no mais como mas ao ele das dos seu sua ou quando muito "
+        "nos já eu também só pelo pela até isso ela entre depois sem mesmo aos você está são meu"
     ),
     "nl": _words(
         "de het een en van in is dat op te zijn niet met voor er aan die ook als maar om dan ze wat of bij nog uit "
