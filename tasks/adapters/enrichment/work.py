@@ -1,6 +1,6 @@
 """The work in hand of one file: its rows, what came of each so far, what was spent; so a kill loses one row at most.
 
-One folder per source, column, keys and analyser; it is gone once the file is written.
+One folder per source, column, keys and analyser; it is gone once the file is written, or 30 days after it was given up.
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from tasks.core.reading import ROW, Table
 from tasks.errors import HomeDamaged, SourceUnusable
 
 BATCH_ROWS = 10_000
+GIVEN_UP_SECONDS = 30 * 86_400
+LOCK = "enrich-"
 DONE = "done (row integer primary key, what text not null, settled integer not null)"
 SPENT = "spent (id integer primary key, input integer, output integer, cost integer, settled integer)"
 
@@ -92,8 +95,9 @@ def work_on(home: Path, name: str, table: Table, source: Path) -> Iterator[Work]
 
     Raises SourceUnusable, OutOfSpace, and RunInProgress where another process is at it.
     """
-    folder = home / "enrichment" / "work" / name
-    with workload_lock(home / "locks", f"enrich-{name}", str(source)):
+    folder, locks = home / "enrichment" / "work" / name, home / "locks"
+    with workload_lock(locks, f"{LOCK}{name}", str(source)):
+        _sweep([*folder.parent.glob("*"), *locks.glob(f"{LOCK}*")])
         if not _rows(folder).exists():
             _copy(table, source, _rows(folder))
         with opened(_database(folder), DONE, SPENT) as connection:
@@ -103,6 +107,15 @@ def work_on(home: Path, name: str, table: Table, source: Path) -> Iterator[Work]
 def finish(work: Work) -> None:
     """Remove what was kept of a file that is written."""
     shutil.rmtree(work.folder, ignore_errors=True)
+
+
+def _sweep(paths: Sequence[Path]) -> None:
+    """Remove what was given up: a source that changed is never taken up again, and its texts are not ours to keep."""
+    for path in paths:
+        with suppress(FileNotFoundError):
+            if time.time() - max(each.stat().st_mtime for each in (path, *path.glob("*"))) < GIVEN_UP_SECONDS:
+                continue
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _copy(table: Table, source: Path, to: Path) -> None:

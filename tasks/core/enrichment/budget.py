@@ -39,7 +39,7 @@ def cost(price: Price, tokens: Tokens) -> int:
 
 
 def worst_case(messages: tuple[str, ...], answer_tokens: int) -> Tokens:
-    """Return the most tokens a request can take: no tokenizer in use makes more than one of a byte."""
+    """Return the most tokens a request can take: tokenizers of chat models make no more than one of a byte."""
     sent = sum(len(each.encode("utf-8", "replace")) + TOKENS_AROUND_A_MESSAGE for each in messages)
     return Tokens(sent + TOKENS_AROUND_A_MESSAGE, answer_tokens)
 
