@@ -6,6 +6,7 @@ answer to has the status ``error`` and its reason. Who answers, and how patientl
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -99,7 +100,7 @@ def enrich(asked: Asked, analyser: Analyser, tell: Tell) -> Enriched:
 
 
 def refuse(asked: Asked, analyser: Analyser) -> None:
-    """Raise BadRequest where the file is there or would be the source, or a column would be there twice."""
+    """Raise BadRequest where the file is there, is the source or cannot be, or a column would be there twice."""
     refuse_existing(asked.out, force=asked.force, option="--out")
     if asked.out.suffix not in (".parquet", ".pq"):
         raise BadRequest(
@@ -114,6 +115,16 @@ def refuse(asked: Asked, analyser: Analyser) -> None:
             f"{', '.join(twice)} would be there twice: keys, the text's column and the answers ({', '.join(names)}) "
             "must differ; rename the column in the source, or name another --key"
         )
+    _refuse_unwritable(asked.out)
+
+
+def _refuse_unwritable(out: Path) -> None:
+    # Found out at the end, it would be after everything was paid for.
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out.parent).close()
+    except OSError as error:
+        raise BadRequest(f"{out} cannot be written: {error.strerror or error}; name another file with --out") from error
 
 
 def _answer(work: Work, analyser: Analyser, column: str, tell: Tell) -> int:

@@ -137,6 +137,7 @@ def test_parquet_is_read_as_well_as_csv(world):
         ({"keys": ("status",)}, BadRequest, "status would be there twice"),
         ({"out": Path("answers.csv")}, BadRequest, "no Parquet file by its name"),
         ({"out": Path(".")}, BadRequest, "is a folder"),
+        ({"out": Path("/dev/null/out.parquet")}, BadRequest, "cannot be written"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is(world, changes, error, told):
