@@ -60,6 +60,9 @@ class Provider(BaseModel):
     @model_validator(mode="after")
     def _key_stays_unread(self) -> Provider:
         place = urlsplit(self.url)
+        # A port is only read, and refused where it is none, when it is asked for.
+        if not place.hostname or place.port == 0:
+            raise ValueError("names no host and port that can be reached")
         if self.key.get_secret_value() and place.scheme == "http" and place.hostname not in LOOPBACK:
             raise ValueError("sends a key over plain http to another machine; use https, or leave the key out")
         return self

@@ -181,6 +181,7 @@ def configure(monkeypatch: pytest.MonkeyPatch, **given: str) -> None:
     ("name", "value", "told"),
     [
         ("URL", "http://one.example/v1", "plain http"),
+        ("URL", "https://one.example:99999", "PRIMARY: .*[Pp]ort"),
         ("URL", "https://user:hunter2@one.example", "PRIMARY__URL"),
         ("KEY", "two words\n", "PRIMARY__KEY.*printable"),
         ("PRICE_IN", "-1", "PRIMARY__PRICE_IN"),
