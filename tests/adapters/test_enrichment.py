@@ -171,6 +171,12 @@ def test_a_breaker_opens_survives_the_process_and_lets_one_try_in(world, server)
     assert len(server.asked) == 6
 
 
+def test_failures_that_are_not_in_a_row_open_no_breaker(world, server):
+    world.texts(*TEXTS)
+    server.script.extend([status(500), good] * 3)
+    assert world.ask(server.url, fuse=Fuse(failures=2, open_seconds=60))[0].ok == 3
+
+
 def test_a_budget_stops_before_it_is_exceeded_and_a_larger_one_goes_on_without_asking_twice(world, server):
     world.texts(*TEXTS)
     dearest = cost(PRICE, worst_case(contents(TEXTS[2]), 300))
