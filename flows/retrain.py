@@ -37,13 +37,17 @@ def retrain(
     incident: str = "",
     restraint: Restraint = RESTRAINT,
     tuning: Tuning = OFF,
+    window_days: float | None = None,
 ) -> Challenger | State[Admission]:
     """Carry *source* from raw rows to a challenger that is registered, published and announced.
 
-    A run that an event started names its *incident*, and ends at once if another run answers that already.
+    A run that an event started names its *incident*, and ends at once if another run answers that already. Rows seen
+    more than *window_days* before the newest are left out, where that is given.
     """
     spec = workloads.get(workload)
-    run = runs.open_run(workload, source, reason=reason, ring=ring, observed_at=observed_at, tuning=tuning)
+    run = runs.open_run(
+        workload, source, reason=reason, ring=ring, observed_at=observed_at, tuning=tuning, window_days=window_days
+    )
     # Admitted once nothing stands in its way: an event whose run cannot begin must not silence those after it.
     with hold(workload, run.key, wait_seconds=wait_seconds), answering(workload, incident):
         if incident:

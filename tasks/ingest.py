@@ -24,7 +24,7 @@ def ingest(run: Run) -> Snapshot:
             signer(),
             run.workload,
             "ingest",
-            {"source": run.source_digest, "observed_at": run.observed_at},
+            {"source": run.source_digest, "observed_at": run.observed_at, "window_days": run.window_days},
             Snapshot,
             lambda: snapshots.take(store(), spec, Path(run.source), run, folder),
         )

@@ -12,7 +12,7 @@ import fcntl
 import importlib
 import sys
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,7 +26,7 @@ from tasks.adapters.parquet import replacing, write_batches, write_parquet
 from tasks.adapters.settings import settings
 from tasks.core.digests import digest_of
 from tasks.errors import HomeDamaged, Misdeclared, Unreachable
-from tasks.workloads.spec import POLARS_TYPES, Workload
+from tasks.workloads.spec import FEATURE_TYPES, POLARS_TYPES, Workload
 
 
 @contextmanager
@@ -68,7 +68,6 @@ CREATED = "created"
 ROW = "_row"
 # Joined in parts of this many rows, so that ten million stay under 1 GB.
 BUCKET_ROWS = 100_000
-FEATURE_TYPES: Mapping[str, pl.DataType | type[pl.DataType]] = {"float": pl.Float64, "category": pl.String}
 
 
 @dataclass(frozen=True)

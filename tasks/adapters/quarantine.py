@@ -54,11 +54,11 @@ def _part(
         Rows(bad_part, rows.with_columns(pl.lit(None, pl.String).alias(RULES)).collect_schema()) as bad,
     ):
         for batch in rows.collect_batches(chunk_size=ROW_GROUP_ROWS, maintain_order=True, engine="streaming"):
-            broke = batch.select(masks)
-            held = broke.select(pl.any_horizontal(pl.repeat(False, pl.len()), *critical)).to_series()
+            broke = batch.select(pl.repeat(False, pl.len()).alias(RULES), *masks)
+            held = broke.select(pl.any_horizontal(RULES, *critical)).to_series()
             good.add(batch.filter(~held))
             bad.add(batch.filter(held).with_columns(broke.filter(held).select(why).to_series()))
-            broken.update(broke.sum().row(0, named=True))
+            broken.update(broke.drop(RULES).sum().row(0, named=True) if rules else {})
             rows_in += batch.height
     return SplitCounts(rows_in, good.count, bad.count, dict(broken))
 

@@ -43,6 +43,7 @@ def open_run(
     ring: str = "dev",
     observed_at: str | None = None,
     tuning: Tuning = OFF,
+    window_days: float | None = None,
 ) -> Run:
     """Name a request by its inputs; raises UnknownWorkload, SourceUnusable."""
     spec = workloads.get(workload)
@@ -56,6 +57,7 @@ def open_run(
         "observed_at": observed_at,
         "policy": policy,
         "tuning": tuning.model_dump(),
+        "window_days": window_days,
     }
     return Run(
         workload=workload,
@@ -68,6 +70,7 @@ def open_run(
         ring=ring,
         reason=reason,
         observed_at=observed_at,
+        window_days=window_days,
     )
 
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import polars as pl
+
 from expectations.contract import Suite
 from tasks.adapters import quarantine
 from tasks.adapters.blobs import blob_path, put_blob
+from tasks.adapters.parquet import write_parquet
 from tasks.adapters.provenance import code_digest
 from tasks.adapters.sources import digest_source, read_source
 from tasks.adapters.store import Store
 from tasks.core import rules
 from tasks.core.digests import canonical_json
 from tasks.core.run import Run
-from tasks.core.values import Contracted, RuleResult, Snapshot
+from tasks.core.values import Contracted, Finding, RuleResult, Snapshot
 from tasks.errors import BadRequest, SourceUnusable
 from tasks.workloads.spec import Workload
 
@@ -28,17 +31,32 @@ def take(store: Store, spec: Workload, source: Path, run: Run, folder: Path) -> 
     read = read_source(spec, source, file, observed_at=moment(run.observed_at))
     if digest_source(source) != run.source_digest:
         raise SourceUnusable(f"{source} changed while it was read; nothing was kept of it, run again when it is whole")
+    rows, findings = read.rows, read.findings
+    if run.window_days is not None:
+        file, before = _newest(spec, file, run.window_days, folder)
+        rows, findings = rows - before.count, (*findings, before)
     snapshot = Snapshot(
         workload=spec.name,
         rows=put_blob(store, file),
-        row_count=read.rows,
+        row_count=rows,
         source_digest=run.source_digest,
         schema=read.schema,
-        findings=read.findings,
+        findings=findings,
     )
     manifest = {"snapshot": snapshot, "code": code_digest()}
     store.put(f"snapshots/{spec.name}/{snapshot.digest}.json", canonical_json(manifest))
     return snapshot
+
+
+def _newest(spec: Workload, file: Path, days: float, folder: Path) -> tuple[Path, Finding]:
+    """Return the rows of the last *days* before the newest one with a label, and how many lie before; undated stay."""
+    rows, at = pl.scan_parquet(file), pl.col(spec.event_time)
+    labelled = pl.any_horizontal(pl.col(target.column).is_not_null() for target in spec.targets)
+    since = rows.select(at.filter(labelled).max() - pl.duration(microseconds=round(days * 86_400_000_000)))
+    cut = since.collect(engine="streaming").item()
+    kept, outside = folder / "window.parquet", pl.lit(False) if cut is None else (at < cut).fill_null(False)
+    count = rows.select(pl.len()).collect().item() - write_parquet(rows.filter(~outside), kept)
+    return kept, Finding("before_window", f"not looked at: seen more than {days:g} days before the newest row", count)
 
 
 def moment(text: str | None) -> datetime | None:

@@ -12,7 +12,7 @@ from tasks.workloads.spec import Target, Workload
 
 Floats = npt.NDArray[np.float64]
 
-BASELINES = ("mean", "median", "group mean", "group median", "previous")
+BASELINES = ("mean", "median", "group mean", "group median", "previous", "trend")
 # A smaller group's mean is noise; the overall figure stands in for it.
 ROWS_PER_GROUP = 5
 
@@ -20,7 +20,8 @@ ROWS_PER_GROUP = 5
 def baselines(spec: Workload, train: pl.DataFrame, judge: pl.DataFrame, target: Target) -> Mapping[str, Floats]:
     """Return each baseline's guesses for *judge*, fitted on the labelled rows *train*; names are of ``BASELINES``.
 
-    Where a row has no previous value, the mean of its group stands in, or the mean of all.
+    Where a row has no previous value, the mean of its group stands in, or the mean of all; where it has no trend, its
+    previous value does.
     """
     label = train[target.column].cast(pl.Float64).to_numpy()
     guesses = {
@@ -31,10 +32,11 @@ def baselines(spec: Workload, train: pl.DataFrame, judge: pl.DataFrame, target: 
         known, asked = (rows[spec.group].cast(pl.String) for rows in (train, judge))
         guesses["group mean"] = _within(known, label, asked, pl.col("label").mean(), guesses["mean"])
         guesses["group median"] = _within(known, label, asked, pl.col("label").median(), guesses["median"])
-    if target.previous:
-        known_before = judge[target.previous].cast(pl.Float64).to_numpy()
-        otherwise = guesses.get("group mean", guesses["mean"])
-        guesses["previous"] = np.where(np.isfinite(known_before), known_before, otherwise)
+    otherwise = guesses.get("group mean", guesses["mean"])
+    for name, feature in (("previous", target.previous), ("trend", target.trend)):
+        if feature:
+            known_before = judge[feature].cast(pl.Float64).to_numpy()
+            otherwise = guesses[name] = np.where(np.isfinite(known_before), known_before, otherwise)
     return guesses
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from tasks.core.models import Model
+from tasks.workloads.spec import FEATURE_TYPES
 
 # The same bits on the same machine; another processor may add in another order.
 TOLERANCE = 1e-6
@@ -16,7 +17,7 @@ TOLERANCE = 1e-6
 
 def largest_difference(golden: Mapping[str, Sequence[Mapping[str, Any]]], model: Model) -> float:
     """Return by how much *model*'s answers differ from the golden ones, relatively; infinite if not comparable."""
-    types = {feature.name: pl.Float64 if feature.type == "float" else pl.String for feature in model.learned.features}
+    types = {feature.name: FEATURE_TYPES[feature.type] for feature in model.learned.features}
     found = model.score(pl.DataFrame(golden["inputs"], schema=types))
     wanted = pl.DataFrame(golden["outputs"], schema=found.schema)
     if found.shape != wanted.shape or found.is_empty():

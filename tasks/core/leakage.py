@@ -52,6 +52,8 @@ def find_leaks(spec: Workload, rows: pl.DataFrame) -> tuple[Leak, ...]:
         leak
         for target in spec.targets
         for feature in spec.features_for(target)
+        # A series is looked at by the numbers a workload draws from it; no number of it stands for the row.
+        if feature.type != "series"
         for leak in _pair(spec, sample, fold, target, feature)
     )
 
@@ -82,7 +84,7 @@ def _sample(spec: Workload, rows: pl.DataFrame) -> pl.DataFrame:
 def _pair(
     spec: Workload, rows: pl.DataFrame, fold: npt.NDArray[np.intp], target: Target, feature: Feature
 ) -> list[Leak]:
-    label = numbers(rows[target.column])
+    label = _learned(rows, target)
     figures: list[tuple[Kind, float, float]]
     if feature.type == "category":
         levels = rows[feature.name].cast(pl.String)
@@ -100,6 +102,15 @@ def _pair(
     if keep.sum() < ROWS_LEAST:
         return []
     return [Leak(target.name, feature.name, kind, figure, limit) for kind, figure, limit in figures if figure > limit]
+
+
+def _learned(rows: pl.DataFrame, target: Target) -> Floats:
+    """Return what a model is to tell: the label or, where that is learned, how many times the previous one it is."""
+    label = numbers(rows[target.column])
+    if not target.as_change:
+        return label
+    before = numbers(rows[target.previous])
+    return (1.0 + label) / (1.0 + before) if target.transform == "log1p" else label - before
 
 
 def _binnings(values: Floats) -> list[npt.NDArray[np.intp]]:

@@ -34,6 +34,7 @@ def to_files(model: Model) -> dict[str, bytes]:
         "optional": model.optional,
         "encoder": learned.encoder.to_json(),
         "scale": asdict(learned.scale),
+        "previous": learned.previous,
         "full": asdict(model.full),
         "bare": asdict(model.bare),
     }
@@ -55,7 +56,7 @@ def from_files(files: Mapping[str, bytes]) -> Model:
         encoder = Encoder.from_json(plain["encoder"])
         estimator = load_estimator(name, files[ALGORITHMS[name].file], encoder.category_columns)
         features = tuple(Feature(**feature) for feature in plain["features"])
-        learned = Learned(name, features, encoder, Scale(**plain["scale"]), estimator)
+        learned = Learned(name, features, encoder, Scale(**plain["scale"]), estimator, plain.get("previous", ""))
         full, bare = _calibration(plain["full"]), _calibration(plain["bare"])
         return Model(plain["target"], plain["unit"], learned, tuple(plain["optional"]), full, bare)
     except (KeyError, TypeError) as error:

@@ -37,7 +37,11 @@ REACH = 0.5
 
 @dataclass(frozen=True)
 class Scale:
-    """Between the target's unit and the standardised scale it is learned on."""
+    """Between the target's unit and the standardised scale it is learned on.
+
+    Where a change is learned, ``center`` and ``spread`` are the change's, and ``start`` is the link changed from where
+    the label *before* is not known.
+    """
 
     log: bool
     unit: float
@@ -45,6 +49,7 @@ class Scale:
     spread: float
     low: float
     high: float
+    start: float = 0.0
 
     def link(self, label: Floats) -> Floats:
         """Return labels on the learned scale, log1p(label / unit) where ``log``; not standardised."""
@@ -54,29 +59,37 @@ class Scale:
         """Return the target's unit; never below zero on a log scale."""
         return np.maximum(np.expm1(link), 0.0) * self.unit if self.log else link
 
-    def standard(self, label: Floats) -> Floats:
-        """Return labels standardised, as learners see them."""
-        return (self.link(label) - self.center) / self.spread
+    def base(self, before: Floats | None) -> Floats:
+        """Return what each label is a change from, on the learned scale: zero where the label itself is learned."""
+        return np.zeros(1) if before is None else np.where(np.isnan(before), self.start, self.link(before))
 
-    def from_standard(self, standard: Floats) -> Floats:
+    def standard(self, label: Floats, before: Floats | None = None) -> Floats:
+        """Return labels standardised, as learners see them."""
+        return (self.link(label) - self.base(before) - self.center) / self.spread
+
+    def from_standard(self, standard: Floats, before: Floats | None = None) -> Floats:
         """Return a learner's answer on the learned scale, cut to what was seen."""
-        return np.clip(standard * self.spread + self.center, self.low, self.high)
+        return np.clip(standard * self.spread + self.center + self.base(before), self.low, self.high)
 
 
 @dataclass(frozen=True)
 class Learned:
-    """Encoder, scale and estimator, fitted together on the same rows."""
+    """Encoder, scale and estimator, fitted together on the same rows.
+
+    ``previous`` is the feature a change is learned from; empty where the label itself is learned.
+    """
 
     algorithm: str
     features: tuple[Feature, ...]
     encoder: Encoder
     scale: Scale
     estimator: Estimator
+    previous: str = ""
 
     def link(self, rows: pl.DataFrame) -> Floats:
         """Return predictions on the learned scale."""
         x = self.encoder.design(rows, algorithm(self.algorithm).design)
-        return self.scale.from_standard(self.estimator.predict(x))
+        return self.scale.from_standard(self.estimator.predict(x), _before(rows, self.previous))
 
 
 @dataclass(frozen=True)
@@ -154,6 +167,7 @@ class Material:
     stop: pl.DataFrame
     stop_label: Floats
     seed: int
+    previous: str = ""
 
 
 def learn(
@@ -171,27 +185,34 @@ def learn(
 
 
 def prepare(spec: Workload, rows: pl.DataFrame, target: Target, *, unit: float) -> Material:
-    """Make labelled *rows* ready for any candidate; a part of them only tells when to stop."""
+    """Make labelled *rows* ready for any candidate; a part of them only tells when to stop.
+
+    Where a change is learned, a row without a previous label teaches nothing: it is answered with what is typical.
+    """
+    previous = target.previous if target.as_change else ""
+    before = _before(rows, previous)
+    rows = rows if before is None else rows.filter(pl.Series(~np.isnan(before)))
     label = numbers(rows[target.column])
     stop = stopping_rows(units(spec, rows), spec.holdout.seed)
     fit_rows = rows.filter(pl.Series(~stop))
-    scale = fit_scale(target, label[~stop], unit)
+    before = _before(fit_rows, previous)
+    scale = fit_scale(target, label[~stop], unit, before)
     features = spec.features_for(target)
-    encoder = fit_encoder(fit_rows, features, scale.link(label[~stop]))
+    encoder = fit_encoder(fit_rows, features, scale.link(label[~stop]) - scale.base(before))
     taught, taught_label = _with_gaps(fit_rows, label[~stop], optional_features(spec, target), spec.holdout.seed)
     held_back = rows.filter(pl.Series(stop))
-    return Material(features, encoder, scale, taught, taught_label, held_back, label[stop], spec.holdout.seed)
+    return Material(features, encoder, scale, taught, taught_label, held_back, label[stop], spec.holdout.seed, previous)
 
 
 def teach(material: Material, candidate: Candidate, *, threads: int = 1, device: Device = "cpu") -> Learned:
     """Fit *candidate* on what was prepared."""
-    encoder, scale = material.encoder, material.scale
+    encoder, scale, previous = material.encoder, material.scale, material.previous
     design = algorithm(candidate.algorithm).design
     lesson = Lesson(
         x=encoder.design(material.taught, design),
-        y=scale.standard(material.taught_label),
+        y=scale.standard(material.taught_label, _before(material.taught, previous)),
         x_stop=encoder.design(material.stop, design),
-        y_stop=scale.standard(material.stop_label),
+        y_stop=scale.standard(material.stop_label, _before(material.stop, previous)),
         categories=encoder.category_columns,
         params=candidate.params,
         seed=material.seed,
@@ -199,7 +220,7 @@ def teach(material: Material, candidate: Candidate, *, threads: int = 1, device:
         device=device,
     )
     fitted = fit_estimator(candidate.algorithm, lesson)
-    return Learned(candidate.algorithm, material.features, encoder, scale, fitted)
+    return Learned(candidate.algorithm, material.features, encoder, scale, fitted, previous)
 
 
 def optional_features(spec: Workload, target: Target) -> tuple[str, ...]:
@@ -225,13 +246,17 @@ def label_unit(target: Target, label: Floats) -> float:
     return float(10.0 ** np.floor(np.log10(np.median(positive) * UNIT_SHARE)))
 
 
-def fit_scale(target: Target, label: Floats, unit: float) -> Scale:
-    """Fit the standardisation and the reach of predictions."""
+def fit_scale(target: Target, label: Floats, unit: float, before: Floats | None = None) -> Scale:
+    """Fit the standardisation and the reach of predictions; of the change from *before*, where that is learned."""
     bare = Scale(target.transform == "log1p", unit, 0.0, 1.0, 0.0, 0.0)
     link = bare.link(label)
     spread = float(link.std()) or 1.0
     low, high = float(link.min() - REACH * spread), float(link.max() + REACH * spread)
-    return replace(bare, center=float(link.mean()), spread=spread, low=low, high=high)
+    if before is None:
+        return replace(bare, center=float(link.mean()), spread=spread, low=low, high=high)
+    started = replace(bare, start=float(link.mean()), low=low, high=high)
+    change = link - started.base(before)
+    return replace(started, center=float(change.mean()), spread=float(change.std()) or 1.0)
 
 
 def fit_correction(link: Floats, actual_link: Floats, *, log: bool) -> Correction:
@@ -244,6 +269,10 @@ def fit_correction(link: Floats, actual_link: Floats, *, log: bool) -> Correctio
 def calibrate(link: Floats, actual_link: Floats, *, log: bool) -> Calibration:
     """Learn correction and band from out-of-fold predictions and truths, both on the learned scale."""
     return Calibration(fit_correction(link, actual_link, log=log), conformal_band(link, actual_link - link, COVERAGE))
+
+
+def _before(rows: pl.DataFrame, previous: str) -> Floats | None:
+    return numbers(rows[previous]) if previous else None
 
 
 def _with_gaps(rows: pl.DataFrame, label: Floats, optional: Sequence[str], seed: int) -> tuple[pl.DataFrame, Floats]:

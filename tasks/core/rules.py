@@ -104,6 +104,8 @@ def repeated_rows(rows: pl.LazyFrame, rule: Rule) -> pl.Series:
 
 def broken_rules(rules: Iterable[Rule]) -> pl.Expr:
     """Return the column ``_rules``: the names of the rules a row breaks, out of its flags, in the suite's order."""
+    if not (rules := tuple(rules)):
+        return pl.repeat(None, pl.len(), dtype=pl.String).alias(RULES)
     names = [pl.when(pl.col(rule.id)).then(pl.lit(rule.id)) for rule in rules]
     return pl.concat_str(names, separator=",", ignore_nulls=True).alias(RULES)
 

@@ -16,7 +16,8 @@ class Run:
     """One request to retrain a workload. ``key`` names its inputs: the same key means the same outcome.
 
     ``code`` and ``policy`` are digests. ``observed_at`` (ISO 8601) dates rows that do not say when they were seen;
-    ``as_of`` (ISO date) is the day the freshness of the data is judged on.
+    ``as_of`` (ISO date) is the day the freshness of the data is judged on. With ``window_days`` only the newest rows of
+    the source are looked at.
     """
 
     workload: str
@@ -29,6 +30,7 @@ class Run:
     ring: str = "dev"
     reason: str = "asked"
     observed_at: str | None = None
+    window_days: float | None = None
 
 
 @dataclass(frozen=True)

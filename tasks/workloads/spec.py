@@ -5,7 +5,7 @@ Only declarations belong here. Nothing in this module reads a file, a clock or t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
@@ -14,14 +14,12 @@ import polars as pl
 
 from tasks.errors import Misdeclared
 from tasks.workloads.airtime import Airtime
-from tasks.workloads.spans import Span, span_problems
+from tasks.workloads.checks import problems
+from tasks.workloads.spans import Span
 
 ColumnType = Literal["float", "int", "text", "category", "month", "datetime"]
-FeatureType = Literal["float", "category"]
+FeatureType = Literal["float", "category", "series"]
 Transform = Literal["identity", "log1p"]
-
-# What a declaration is checked against: exactly the names of the table in tasks/core/estimators.py, which lies above.
-ALGORITHMS = ("elastic_net", "random_forest", "hist_gradient_boosting", "xgboost", "catboost", "mlp")
 
 POLARS_TYPES: Mapping[str, pl.DataType | type[pl.DataType]] = MappingProxyType(
     {
@@ -32,6 +30,11 @@ POLARS_TYPES: Mapping[str, pl.DataType | type[pl.DataType]] = MappingProxyType(
         "month": pl.Int64,
         "datetime": pl.Datetime("us", "UTC"),
     }
+)
+
+# What a feature is stored as.
+FEATURE_TYPES: Mapping[FeatureType, pl.DataType | type[pl.DataType]] = MappingProxyType(
+    {"float": pl.Float64, "category": pl.String, "series": pl.List(pl.Float64)}
 )
 
 
@@ -56,12 +59,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Feature:
-    """A model input, produced by the workload's ``derive``."""
+    """A model input, produced by the workload's ``derive``.
+
+    A *series* is a list of numbers per row, what came before it, oldest first, ``width`` numbers to a step; only
+    learners of sequences see it.
+    """
 
     name: str
     type: FeatureType
     meaning: str
     unit: str = ""
+    width: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,9 @@ class Target:
 
     ``blind_to`` names the features this target must not see because they contain it. A missing label is missing,
     never zero. ``transform`` is applied before fitting and undone with a bias correction after. ``previous`` is the
-    feature that holds the entity's label of the time before: a naive guess that every candidate must beat.
+    feature that holds the entity's label of the time before: a naive guess that every candidate must beat, as is what
+    ``trend`` holds, the label if it goes on as before. With ``as_change`` a model learns the change from the previous
+    label, on the learned scale: for labels that mostly repeat themselves, such as counts that only grow.
     """
 
     name: str
@@ -80,11 +90,13 @@ class Target:
     transform: Transform = "log1p"
     blind_to: tuple[str, ...] = ()
     previous: str = ""
+    trend: str = ""
+    as_change: bool = False
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """An algorithm (one of ``ALGORITHMS``), its parameters, and spans for tuning besides the algorithm's own."""
+    """An algorithm (one of ``checks.ALGORITHMS``), its parameters, and spans for tuning besides the algorithm's own."""
 
     algorithm: str
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -218,7 +230,7 @@ class Workload:
     airtime: Airtime | None = None
 
     def __post_init__(self) -> None:
-        problem = next(_problems(self), None)
+        problem = next(problems(self), None)
         if problem:
             raise Misdeclared(f"workload {self.name!r}: {problem}")
 
@@ -242,158 +254,3 @@ class Workload:
     def feature_names(self) -> tuple[str, ...]:
         """Return the names of all features, in declared order."""
         return tuple(feature.name for feature in self.features)
-
-
-def _problems(spec: Workload) -> Iterator[str]:
-    for look in (
-        _own_problems,
-        _repeated_names,
-        _candidate_problems,
-        _target_problems,
-        _slice_problems,
-        _archetype_problems,
-        _influence_problems,
-        _lever_problems,
-    ):
-        yield from look(spec)
-
-
-def _own_problems(spec: Workload) -> Iterator[str]:
-    columns, features = _columns(spec), set(spec.feature_names)
-    strangers = sorted(set(spec.always_known) - features)
-    share, folds, repeats = spec.holdout.share, spec.holdout.folds, spec.holdout.repeats
-    checks = (
-        (
-            spec.name.isidentifier() and spec.name == spec.name.lower(),
-            "the name must be a lower-case identifier, because it names files, views and suites",
-        ),
-        (spec.entity in columns, f"the entity {spec.entity!r} is not a declared column"),
-        (spec.event_time in columns, f"the event time {spec.event_time!r} is not a declared column"),
-        (
-            not spec.newest_year or spec.newest_year in columns,
-            f"newest_year names {spec.newest_year!r}, which is not a declared column",
-        ),
-        (spec.targets, "it has no target, so there is nothing to learn"),
-        (spec.candidates, "it has no candidate, so nothing can learn it"),
-        (
-            not spec.group or spec.group in columns | features,
-            f"the group {spec.group!r} is neither a column nor a feature",
-        ),
-        (
-            0 < share < 0.5 and folds >= 2 and repeats >= 1,
-            "the holdout needs a share in (0, 0.5), at least 2 folds and 1 repeat",
-        ),
-        (spec.holdout.block_hours >= 0, f"a block of {spec.holdout.block_hours} hours is none; 0 means no blocks"),
-        (spec.holdout.by in ("entity", "time"), f"a holdout is by entity or by time, not by {spec.holdout.by!r}"),
-        (
-            spec.holdout.by != "time" or (spec.holdout.block_hours > 0 and repeats == 1),
-            f"a holdout by time takes block_hours above 0 and 1 repeat, not {spec.holdout.block_hours} and {repeats}",
-        ),
-        (not strangers, f"always_known names {', '.join(strangers)}, which are no features"),
-    )
-    yield from (sentence for holds, sentence in checks if not holds)
-    for column in spec.columns:
-        if column.clock and (column.type != "datetime" or column.clock not in columns):
-            yield f"column {column.name!r} has the clock {column.clock!r}: it takes a datetime and a declared column"
-
-
-def _repeated_names(spec: Workload) -> Iterator[str]:
-    for what, named in (
-        ("columns", spec.columns),
-        ("features", spec.features),
-        ("targets", spec.targets),
-        ("slices", spec.slices),
-        ("levers", spec.levers),
-    ):
-        names = [each.name for each in named]
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        if repeated:
-            yield f"{what} are declared twice: {', '.join(repeated)}"
-
-
-def _candidate_problems(spec: Workload) -> Iterator[str]:
-    for name in dict.fromkeys(candidate.algorithm for candidate in spec.candidates):
-        if name not in ALGORITHMS:
-            yield f"no algorithm is called {name!r}; there are {', '.join(ALGORITHMS)}"
-    for candidate in spec.candidates:
-        for problem in span_problems(candidate.search, candidate.params):
-            yield f"{candidate.algorithm} is searched for {problem}"
-
-
-def _target_problems(spec: Workload) -> Iterator[str]:
-    columns, features = _columns(spec), set(spec.feature_names)
-    for target in spec.targets:
-        if target.column not in columns:
-            yield f"target {target.name!r} reads column {target.column!r}, which is not declared"
-        if target.column in features and target.column not in target.blind_to:
-            yield f"target {target.name!r} would see its own column as a feature; add it to blind_to"
-        strangers = sorted(set(target.blind_to) - features)
-        if strangers:
-            yield f"target {target.name!r} is blind to {', '.join(strangers)}, which are no features"
-        if not features - set(target.blind_to):
-            yield f"target {target.name!r} may see no feature at all"
-        if target.previous and target.previous not in features - set(target.blind_to):
-            yield f"target {target.name!r} takes {target.previous!r} for its previous value, no feature it may see"
-
-
-def _slice_problems(spec: Workload) -> Iterator[str]:
-    for part in spec.slices:
-        if part.column not in _known(spec):
-            yield f"slice {part.name!r} reads {part.column!r}, which is neither a column nor a feature"
-        if part.edges and len(part.labels) != len(part.edges) + 1:
-            yield f"slice {part.name!r} has {len(part.edges)} edges and needs {len(part.edges) + 1} labels"
-
-
-def _archetype_problems(spec: Workload) -> Iterator[str]:
-    if spec.archetypes is None:
-        return
-    looked_at, known = set(spec.archetypes.features), _known(spec)
-    strangers = sorted(looked_at - known)
-    if strangers:
-        yield f"archetypes look at {', '.join(strangers)}, which are neither columns nor features"
-    unlooked = sorted(set(spec.archetypes.log) - looked_at)
-    if unlooked:
-        yield f"archetypes take the log of {', '.join(unlooked)}, which they do not look at"
-    for name, rules in spec.archetypes.rules.items():
-        for subject, side, quantile in rules:
-            column, is_share, _ = subject.partition("=")
-            if column not in (known if is_share else looked_at):
-                wanted = "neither a column nor a feature" if is_share else "not among the archetypes' features"
-                yield f"the archetype {name!r} has a rule on {column!r}, which is {wanted}"
-            if side not in ("high", "low") or not 0 <= quantile <= 1:
-                yield f"the archetype {name!r} asks for {side!r} {quantile:g}; wanted: high or low, and 0 to 1"
-
-
-def _influence_problems(spec: Workload) -> Iterator[str]:
-    if spec.influence is None:
-        return
-    by, columns = spec.influence.by, _columns(spec)
-    strangers = sorted({*by, *spec.influence.amounts, *spec.influence.codes.values()} - columns)
-    if strangers:
-        yield f"influence reads {', '.join(strangers)}, which are not declared columns"
-    uncoded = sorted(set(spec.influence.codes) - set(by))
-    if uncoded:
-        yield f"influence has codes for {', '.join(uncoded)}, by which it has no table"
-
-
-def _lever_problems(spec: Workload) -> Iterator[str]:
-    columns, kinds = _columns(spec), {feature.name: feature.type for feature in spec.features}
-    for lever in spec.levers:
-        strangers = sorted({*lever.brings, *([] if lever.sets else [lever.column])} - columns)
-        if strangers:
-            yield f"the lever {lever.name!r} turns {', '.join(strangers)}, which are not declared columns"
-        if lever.feature not in kinds:
-            yield f"the lever {lever.name!r} is seen as {lever.feature!r}, which is no feature"
-        kind, low, high = kinds.get(lever.feature), lever.low, lever.high
-        if kind == "category" and ((low, high) != (None, None) or lever.sets):
-            yield f"the lever {lever.name!r} is a category: it takes a column and no bounds"
-        if kind == "float" and (low is None or high is None or low >= high or lever.brings):
-            yield f"the lever {lever.name!r} is a number: it takes bounds, low below high, and brings nothing"
-
-
-def _known(spec: Workload) -> set[str]:
-    return _columns(spec) | set(spec.feature_names)
-
-
-def _columns(spec: Workload) -> set[str]:
-    return {column.name for column in spec.columns}

@@ -300,6 +300,13 @@ def test_the_same_snapshot_is_split_into_the_same_bytes(snapshot: Path) -> None:
     assert first == [snapshot.with_name(f"{name}.parquet").read_bytes() for name in ("accepted", "quarantined")]
 
 
+def test_a_contract_without_rules_on_rows_accepts_them_all(snapshot: Path) -> None:
+    suite = Suite("channels", tuple(rule for rule in SUITE.rules if rule.kind == "table"))
+    counts, accepted, quarantined = parted(channels({"uploads": -1}), snapshot, suite)
+    assert (counts.rows_in, counts.accepted, counts.quarantined, counts.broken) == (101, 101, 0, {})
+    assert accepted.height == 101 and quarantined.columns == [*COLUMNS, "_rules"]
+
+
 def test_a_column_without_values_fails_though_every_map_rule_passes_on_it(snapshot: Path) -> None:
     frame = channels().with_columns(subscribers=pl.lit(None, pl.Int64))
     results = judged(frame, snapshot)

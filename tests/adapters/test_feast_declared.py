@@ -13,9 +13,9 @@ from tasks.workloads import WORKLOADS
 from tasks.workloads.spec import Workload
 
 from feast import Entity, FeatureService, FeatureView  # isort: skip
-from feast.types import Float64, String  # isort: skip
+from feast.types import Array, Float64, String  # isort: skip
 
-DTYPES = {"float": Float64, "category": String}
+DTYPES = {"float": Float64, "category": String, "series": Array(Float64)}
 
 
 def objects(spec: Workload, kind: type, *path: str) -> list[Any]:

@@ -8,11 +8,13 @@ import polars as pl
 import pytest
 
 from tasks.adapters import snapshots
+from tasks.adapters.blobs import blob_path
 from tasks.adapters.directory import DirectoryStore
 from tasks.adapters.sources import digest_source
 from tasks.core.run import Run
 from tasks.errors import BadRequest, SourceUnusable
 from tasks.workloads.channels import CHANNELS
+from tasks.workloads.video_stats import VIDEO_STATS
 
 
 def test_a_source_that_changed_since_it_was_named_is_not_kept_under_the_old_name(tmp_path: Path) -> None:
@@ -54,6 +56,20 @@ def test_the_files_of_a_folder_are_told_apart_by_their_place_in_it(tmp_path: Pat
     assert told[0].findings[1].message.startswith("2026/rows.csv: columns not declared")
     (tmp_path / "two" / "more.md").write_text("not read either, and said so")
     assert digest_source(tmp_path / "two") != told[0].source_digest
+
+
+def test_a_window_keeps_the_newest_days_and_says_how_many_rows_lie_before(tmp_path: Path) -> None:
+    days = [1, 8, 9, 15, 19]
+    moments = [f"2026-06-{day:02d} 12:00:00" for day in days]
+    source = tmp_path / "looks.csv"
+    # The last row only asks for a moment: what is newest is the newest row somebody saw.
+    pl.DataFrame({"id": ["v"] * 5, "snapshot_utc": moments, "view_count": [1, 2, 3, 4, None]}).write_csv(source)
+    run = Run("video_stats", str(source), digest_source(source), "key", "code", "policy", "2026-11-21", window_days=7)
+    store = DirectoryStore(tmp_path / "store")
+    taken = snapshots.take(store, VIDEO_STATS, source, run, tmp_path)
+    kept = pl.read_parquet(blob_path(store, taken.rows))
+    assert kept["observed_at"].dt.day().to_list() == [8, 9, 15, 19] and kept["_row"].to_list() == [2, 3, 4, 5]
+    assert taken.row_count == 4 and (taken.findings[-1].code, taken.findings[-1].count) == ("before_window", 1)
 
 
 @pytest.mark.parametrize("text", ["2026-11-21", "2026-11-21T00:00:00+00:00"])

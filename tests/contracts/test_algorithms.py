@@ -3,11 +3,11 @@
 from importlib import import_module
 
 from tasks.core import estimators
-from tasks.workloads import spec
+from tasks.workloads import checks
 
 
 def test_the_learners_table_has_exactly_the_names_a_candidate_may_have():
-    assert tuple(estimators.ALGORITHMS) == spec.ALGORITHMS
+    assert tuple(estimators.ALGORITHMS) == checks.ALGORITHMS
 
 
 def test_every_algorithm_has_a_fit_in_its_module():

@@ -13,7 +13,7 @@ import pytest
 from tasks.core.leakage import find_leaks, refuse
 from tasks.errors import DataRejected
 from tasks.workloads.channels import CHANNELS
-from tasks.workloads.spec import Feature, Workload
+from tasks.workloads.spec import Feature, Target, Workload
 from tests.builders import shops, shops_spec
 
 REAL = Path(os.environ.get("GREENLIGHT_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -138,6 +138,19 @@ def channels_like(count: int) -> pl.DataFrame:
         "subscribers_30d": chance.lognormal(10, 2, count),
     }
     return pl.DataFrame({"channel": [f"c{number}" for number in range(count)], **columns, **targets})
+
+
+def test_where_a_change_is_learned_the_previous_label_gives_nothing_away_and_the_change_itself_does():
+    chance = np.random.default_rng(3)
+    rows = shops(600).with_columns(before=pl.Series(chance.lognormal(8, 2, 600)), grown=pl.Series(chance.random(600)))
+    rows = rows.with_columns(sales=(pl.col("before") + 1) * (1 + pl.col("grown")) - 1)
+    change = Target("sales", "sales", "sales", "US$", previous="before", as_change=True)
+    both = (*shops_spec().features, Feature("before", "float", "planted"))
+    spec = replace(shops_spec(), features=both, targets=(change,))
+    assert find_leaks(spec, rows) == ()
+    copied = replace(spec, features=(*both, Feature("grown", "float", "planted")))
+    assert kinds(copied, rows) == [("sales", "grown", "copy")]
+    assert kinds(replace(spec, targets=(replace(change, as_change=False),)), rows) == [("sales", "before", "copy")]
 
 
 def real_rows() -> pl.DataFrame:

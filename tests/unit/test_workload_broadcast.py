@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from tasks.workloads.broadcast import BROADCAST, LABELS, derive
-from tasks.workloads.spec import ALGORITHMS, POLARS_TYPES
+from tasks.workloads.checks import ALGORITHMS
+from tasks.workloads.spec import POLARS_TYPES
 
 
 def airings(*rows: dict) -> list[dict]:

@@ -1,0 +1,78 @@
+"""A target that is learned as a change from its previous value: counts that only grow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tasks.core.baselines import baselines
+from tasks.core.model_files import from_files, to_files
+from tasks.core.models import Model, calibrate, fit_scale, learn
+from tasks.errors import Misdeclared
+from tasks.workloads.spec import Feature, Target
+from tests.builders import quick, shops, shops_spec
+
+TARGET = Target("sales", "sales", "sales", "US$", previous="before", trend="trend", as_change=True)
+FEATURES = tuple(Feature(name, "float", name) for name in ("before", "trend", "pace"))
+SPEC = shops_spec(features=FEATURES, targets=(TARGET,), always_known=(), slices=())
+
+
+def grown(rows: int = 400) -> pl.DataFrame:
+    """Return shops of very different size whose sales grew by what ``pace`` says, up to a tenth."""
+    chance = np.random.default_rng(4)
+    before, pace = chance.lognormal(9, 2, rows), chance.random(rows)
+    sales, trend = before * np.exp(0.1 * pace), before * 1.05
+    planted = {"before": before, "pace": pace, "sales": sales, "trend": trend}
+    return shops(rows).with_columns(pl.Series(name, values) for name, values in planted.items())
+
+
+def test_a_small_change_of_very_different_counts_is_learned_better_than_the_count_itself():
+    rows, fresh = grown()[:300], grown()[300:]
+    missed = {}
+    for target in (TARGET, replace(TARGET, as_change=False)):
+        learned = learn(SPEC, rows, target, quick("xgboost"), unit=1.0)
+        missed[target.as_change] = np.abs(learned.link(fresh) - np.log1p(fresh["sales"].to_numpy())).mean()
+    assert missed[True] < 0.02 < 5 * missed[True] < missed[False]
+
+
+def test_a_row_without_a_previous_label_teaches_nothing_and_is_answered_with_what_is_typical():
+    rows = grown()
+    odd = rows.with_columns(before=pl.when(pl.col("_row") > 380).then(None).otherwise("before"))
+    one, other = (
+        learn(SPEC, each, TARGET, quick("xgboost"), unit=1.0) for each in (odd, odd.filter(pl.col("_row") <= 380))
+    )
+    assert one.scale == other.scale
+    typical = np.log1p(rows[:380]["sales"].to_numpy()).mean()
+    assert one.link(odd[380:]) == pytest.approx(np.full(20, typical), abs=0.3)
+
+
+def test_a_change_and_back_is_the_label():
+    label, before = np.array([200.0, 400.0]), np.array([100.0, np.nan])
+    scale = fit_scale(TARGET, label, 1.0, before)
+    assert scale.label(scale.from_standard(scale.standard(label, before), before)) == pytest.approx(label)
+
+
+def test_a_model_of_changes_comes_back_from_its_files_with_what_it_changes_from():
+    rows = grown()
+    learned = learn(SPEC, rows, TARGET, quick("xgboost"), unit=1.0)
+    calibration = calibrate(learned.link(rows), learned.scale.link(rows["sales"].to_numpy()), log=True)
+    model = Model("sales", "US$", learned, (), calibration, calibration)
+    assert from_files(to_files(model)).score(rows).equals(model.score(rows))
+
+
+def test_the_trend_is_a_naive_guess_too_and_without_one_the_previous_value_is():
+    rows = grown().with_columns(trend=pl.when(pl.col("_row") != 7).then("trend"))
+    guesses = baselines(SPEC, rows, rows, TARGET)
+    assert guesses["trend"][6] == rows["before"][6] and guesses["trend"][7] == rows["trend"][7]
+
+
+def test_a_change_from_nothing_is_refused():
+    with pytest.raises(Misdeclared, match="names no previous value to change from"):
+        replace(SPEC, targets=(replace(TARGET, previous=""),))
+    with pytest.raises(Misdeclared, match="takes 'tomorrow' for its trend, no feature it may see"):
+        replace(SPEC, targets=(replace(TARGET, trend="tomorrow"),))
+    with pytest.raises(Misdeclared, match="a series alone has a width"):
+        replace(SPEC, features=(*FEATURES, Feature("past", "series", "no width")))
