@@ -13,6 +13,7 @@ GreenlightError
 │  └─ Misdeclared        a workload, policy or suite that contradicts itself
 ├─ DataRejected          the contract's table-level verdict, a leak, a constant target                exit 3
 ├─ NoCandidatePassed     nothing was left to register                                                  exit 3
+├─ TrainingBroke         a fit left the ground: a loss, gradient or output that is no use                exit 3
 ├─ NotTrusted            a digest or signature does not match                                          exit 4
 ├─ HomeDamaged           a file of ours is truncated or gone                                           exit 4
 ├─ LedgerBroken          an entry was changed, removed or cut off: what an audit is for                 exit 1
@@ -74,6 +75,12 @@ class DataRejected(GreenlightError):
 
 class NoCandidatePassed(GreenlightError):
     """No candidate of any target was left to register."""
+
+    exit_code = 3
+
+
+class TrainingBroke(GreenlightError):
+    """A candidate's fit came to a loss, a gradient or answers that are no use; it is a failed scorecard."""
 
     exit_code = 3
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tasks import workloads
 from tasks.adapters import frames, policies
 from tasks.adapters.blobs import put_blob
-from tasks.adapters.home import device, scratch, signer, store
+from tasks.adapters.home import device, notes, scratch, signer, store
 from tasks.adapters.memo import remember
 from tasks.core import evaluation, training
 from tasks.core.digests import canonical_json
@@ -48,7 +48,14 @@ def _evaluate(spec: Workload, training_set: TrainingSet, target: Target, winner:
     rows = frames.read(store(), training_set.rows)
     earlier = frames.read(store(), winner.out_of_fold) if winner.out_of_fold else None
     done = evaluation.evaluate(
-        spec, rows, target, winner, refit_on_all=refit, device=device(), out_of_fold_predictions=earlier
+        spec,
+        rows,
+        target,
+        winner,
+        refit_on_all=refit,
+        device=device(),
+        out_of_fold_predictions=earlier,
+        checkpoints=notes(spec.name),
     )
     files = {f"{done.judged.model}/{name}": put_blob(store(), content) for name, content in done.files.items()}
     golden = canonical_json(evaluation.golden(rows, done.model))

@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 
 from tasks import workloads
 from tasks.adapters import frames, policies
-from tasks.adapters.home import device, scratch, signer, store
+from tasks.adapters.home import device, notes, scratch, signer, store
 from tasks.adapters.memo import remember
 from tasks.core import leakage, training
 from tasks.core.run import Run
@@ -52,7 +52,9 @@ def cross_validate(run: Run, training_set: TrainingSet, target: Target, candidat
     spec, rows = workloads.get(run.workload), frames.read(store(), training_set.rows)
     try:
         ready = partial(exercises, run.workload, training_set.rows, target.name)
-        scored = training.score_candidate(spec, rows, target, candidate, device=device(), exercises=ready)
+        scored = training.score_candidate(
+            spec, rows, target, candidate, device=device(), exercises=ready, checkpoints=notes(run.workload)
+        )
     except DataRejected as rejected:
         # This target's labels are no use; the other targets' may be, so it alone is not trained.
         return training.failed(target, candidate, str(rejected))

@@ -17,6 +17,7 @@ QUICK = (
     Candidate("xgboost", {"rounds": 15, "depth": 3, "learning_rate": 0.2}),
     Candidate("catboost", {"rounds": 15, "depth": 3, "learning_rate": 0.2}),
     Candidate("mlp", {"hidden": 8, "epochs": 5, "learning_rate": 0.01}),
+    Candidate("lstm", {"hidden": 8, "epochs": 5, "learning_rate": 0.01}),
 )
 
 

@@ -12,10 +12,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from tasks.adapters import environment, leftovers
+from tasks.adapters import checkpoints, environment, leftovers
 from tasks.adapters.cached import near
+from tasks.adapters.checkpoints import Notes
 from tasks.adapters.leftovers import own_folder
 from tasks.adapters.lock import workload_lock
+from tasks.adapters.provenance import code_digest
 from tasks.adapters.registry import Registry
 from tasks.adapters.settings import cores, settings
 from tasks.adapters.signing import Signer, service_signer
@@ -98,6 +100,11 @@ def device() -> Device:
     return pick_device(settings().device)
 
 
+def notes(workload: str) -> Notes:
+    """Return where fits of this code leave their checkpoints; another code would not know what to do with them."""
+    return Notes(root() / "checkpoints" / workload / code_digest()[:16])
+
+
 def born(folder: str) -> str:
     """Return a name that *folder* of the home keeps until it is deleted, so that what it held is made again then."""
     path = root() / folder / ".born"
@@ -138,6 +145,7 @@ def scratch(workload: str, use: str = "run") -> Iterator[Path]:
 def sweep(workload: str) -> None:
     """Remove what killed processes left: scratch of *workload*, and half-made keys, registries and features."""
     leftovers.sweep(root() / "tmp", f"{workload}-")
+    checkpoints.sweep(root() / "checkpoints" / workload)
     for folder in ("keys", "mlflow", "feast"):
         leftovers.sweep(root() / folder)
     # Feast makes one per process and removes it at exit; whose it is cannot be told, but no run takes a day.

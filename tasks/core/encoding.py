@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from tasks.core.learners.lesson import Layout
 from tasks.workloads.spec import Feature
 
 Floats = npt.NDArray[np.float64]
-Design = Literal["tree", "dense"]
+Design = Literal["tree", "dense", "sequence"]
 
 # A level with fewer training rows has no effect worth estimating; it joins *other*.
 ROWS_PER_LEVEL = 8
@@ -63,11 +64,33 @@ class CategoryCode:
 
 
 @dataclass(frozen=True)
+class SeriesCode:
+    """How a series is coded: its last ``steps``, each number of a step centred and scaled, far ones drawn in."""
+
+    name: str
+    steps: int
+    center: tuple[float, ...]
+    scale: tuple[float, ...]
+
+    def coded(self, rows: pl.DataFrame) -> Floats:
+        """Return n × (steps · width), oldest first; a step that is not there is NaN."""
+        width = self.steps * len(self.center)
+        found = np.full((rows.height, width), np.nan)
+        for place, values in enumerate(rows[self.name].to_list()):
+            if values:
+                found[place, max(0, width - len(values)) :] = [np.nan if v is None else v for v in values[-width:]]
+        shaped = found.reshape(rows.height, self.steps, len(self.center))
+        coded: Floats = np.arcsinh((shaped - np.array(self.center)) / np.array(self.scale))
+        return coded.reshape(rows.height, width)
+
+
+@dataclass(frozen=True)
 class Encoder:
     """Every feature of one target, coded."""
 
     numeric: tuple[NumericCode, ...]
     categories: tuple[CategoryCode, ...]
+    series: tuple[SeriesCode, ...] = ()
 
     def tree(self, rows: pl.DataFrame) -> Floats:
         """Return n × (numbers + categories): missing is NaN, a category is its rank by mean target."""
@@ -92,7 +115,16 @@ class Encoder:
 
     def design(self, rows: pl.DataFrame, kind: Design) -> Floats:
         """Return the design a learner asks for."""
+        if kind == "sequence":
+            return np.column_stack([self.tree(rows), self.dense(rows), *(code.coded(rows) for code in self.series[:1])])
         return self.tree(rows) if kind == "tree" else self.dense(rows)
+
+    @property
+    def layout(self) -> Layout:
+        """Return which columns of the *sequence* design are what; of several series the first is learned from."""
+        dense = 2 * len(self.numeric) + sum(len(code.levels) + 2 for code in self.categories)
+        steps, width = (self.series[0].steps, len(self.series[0].center)) if self.series else (0, 0)
+        return Layout(len(self.numeric) + len(self.categories), dense, steps, width)
 
     @property
     def category_columns(self) -> tuple[int, ...]:
@@ -104,6 +136,7 @@ class Encoder:
         return {
             "numeric": [asdict(code) for code in self.numeric],
             "categories": [asdict(code) for code in self.categories],
+            "series": [asdict(code) for code in self.series],
         }
 
     @staticmethod
@@ -112,6 +145,10 @@ class Encoder:
         return Encoder(
             tuple(NumericCode(**code) for code in plain["numeric"]),
             tuple(CategoryCode(code["name"], tuple(code["levels"]), code["other"]) for code in plain["categories"]),
+            tuple(
+                SeriesCode(code["name"], code["steps"], tuple(code["center"]), tuple(code["scale"]))
+                for code in plain.get("series", ())
+            ),
         )
 
 
@@ -120,6 +157,7 @@ def fit_encoder(rows: pl.DataFrame, features: Sequence[Feature], target: Floats)
     return Encoder(
         tuple(_numeric(rows[feature.name]) for feature in features if feature.type == "float"),
         tuple(_category(rows[feature.name], target) for feature in features if feature.type == "category"),
+        tuple(_series(rows[feature.name], feature.width) for feature in features if feature.type == "series"),
     )
 
 
@@ -149,6 +187,23 @@ def _numeric(column: pl.Series) -> NumericCode:
     return NumericCode(
         column.name, log, unit, float(np.median(values)), float(values.mean()), scale if scale > 1e-12 else 1.0
     )
+
+
+def _series(column: pl.Series, width: int) -> SeriesCode:
+    """Scale by quartiles: growth has a tail so heavy that a standard deviation would make most of it nothing."""
+    longest, values = (
+        max(column.list.len().drop_nulls().to_list(), default=0),
+        column.list.tail(width).drop_nulls().to_list(),
+    )
+    steps = longest // width
+    last = np.array([row for row in values if len(row) == width], dtype=np.float64).reshape(-1, width)
+    center, scale = np.zeros(width), np.ones(width)
+    for place in range(width):
+        known = last[~np.isnan(last[:, place]), place]
+        if known.size:
+            low, middle, high = np.quantile(known, [0.25, 0.5, 0.75])
+            center[place], scale[place] = middle, high - low if high - low > 1e-12 else 1.0
+    return SeriesCode(column.name, steps, tuple(center.tolist()), tuple(scale.tolist()))
 
 
 def _skewness(values: Floats) -> float:

@@ -86,6 +86,16 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
                 "weight_decay": Log(0.001, 0.5, usual=0.05),
             },
         ),
+        "lstm": Algorithm(
+            "torch_lstm",
+            "sequence",
+            "estimator.safetensors",
+            {
+                "learning_rate": Log(0.0005, 0.02),
+                "hidden": Whole(8, 96),
+                "weight_decay": Log(0.0001, 0.5, usual=0.01),
+            },
+        ),
     }
 )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from tasks.core import metrics
 from tasks.core.baselines import baselines
 from tasks.core.encoding import masked, numbers
 from tasks.core.intervals import bootstrap, entity_sums, wilson
-from tasks.core.learners.lesson import Device
+from tasks.core.learners.lesson import Checkpoints, Device
 from tasks.core.model_files import to_files
 from tasks.core.models import COVERAGE, Learned, Model, calibrate, label_unit, learn, optional_features
 from tasks.core.splitting import hash_shares, split, units
@@ -60,6 +61,7 @@ def evaluate(
     threads: int = 1,
     device: Device = "cpu",
     out_of_fold_predictions: pl.DataFrame | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Evaluated:
     """Fit the winner on the training part, judge it on the holdout, and return what is shipped.
 
@@ -70,7 +72,9 @@ def evaluate(
     train, holdout = rows[parts.train], rows[parts.holdout]
     candidate = Candidate(winner.algorithm, winner.params)
     unit = label_unit(target, numbers(train[target.column]))
-    learned = learn(spec, train, target, candidate, unit=unit, threads=threads, device=device)
+    fit = partial(learn, spec, target=target, candidate=candidate, unit=unit)
+    fit = partial(fit, threads=threads, device=device, checkpoints=checkpoints)
+    learned = fit(rows=train)
     known = out_of_fold_predictions
     if known is None:
         known = out_of_fold(spec, training_rows(spec, rows, target), target, candidate, threads=threads, device=device)
@@ -79,8 +83,7 @@ def evaluate(
     judged = _judged(hearing, train.height, refitted=refit_on_all)
     if refit_on_all:
         labelled = rows[np.sort(np.concatenate([parts.train, parts.holdout]))]
-        again = learn(spec, labelled, target, candidate, unit=unit, threads=threads, device=device)
-        shipped = _calibrated(spec, target, again, known)
+        shipped = _calibrated(spec, target, fit(rows=labelled), known)
     return Evaluated(judged, hearing.predictions, shipped, to_files(shipped))
 
 

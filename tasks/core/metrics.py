@@ -55,6 +55,13 @@ def spearman(actual: Floats, predicted: Floats) -> float:
     return float(np.sum(a * b)) / norm if norm > 0 else 0.0
 
 
+def mase(mae_model: float, mae_last_value: float) -> float:
+    """Return MAE / MAE(last value): below 1 is better than saying it stays as it is; 1 where both are perfect."""
+    if mae_last_value > 0:
+        return mae_model / mae_last_value
+    return 1.0 if mae_model == 0 else float("inf")
+
+
 def skill(mae_model: float, mae_baseline: float) -> float:
     """Return 1 − MAE / MAE(baseline): 0 is as good as the naive guess, 1 is perfect; 0 where both are perfect."""
     if mae_baseline > 0:

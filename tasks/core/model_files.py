@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from tasks.core.encoding import Encoder
@@ -35,6 +35,7 @@ def to_files(model: Model) -> dict[str, bytes]:
         "encoder": learned.encoder.to_json(),
         "scale": asdict(learned.scale),
         "previous": learned.previous,
+        "trend": learned.trend,
         "full": asdict(model.full),
         "bare": asdict(model.bare),
     }
@@ -56,7 +57,8 @@ def from_files(files: Mapping[str, bytes]) -> Model:
         encoder = Encoder.from_json(plain["encoder"])
         estimator = load_estimator(name, files[ALGORITHMS[name].file], encoder.category_columns)
         features = tuple(Feature(**feature) for feature in plain["features"])
-        learned = Learned(name, features, encoder, Scale(**plain["scale"]), estimator, plain.get("previous", ""))
+        learned = Learned(name, features, encoder, Scale(**plain["scale"]), estimator)
+        learned = replace(learned, previous=plain.get("previous", ""), trend=plain.get("trend", ""))
         full, bare = _calibration(plain["full"]), _calibration(plain["bare"])
         return Model(plain["target"], plain["unit"], learned, tuple(plain["optional"]), full, bare)
     except (KeyError, TypeError) as error:

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from tasks.core.encoding import Encoder, fit_encoder, masked, numbers
+from tasks.core.encoding import Design, Encoder, fit_encoder, masked, numbers
 from tasks.core.estimators import algorithm, fit_estimator
 from tasks.core.intervals import Band, conformal_band
-from tasks.core.learners.lesson import Device, Estimator, Lesson
+from tasks.core.learners.lesson import Chained, Checkpoints, Device, Estimator, Lesson
 from tasks.core.splitting import stopping_rows, units
 from tasks.workloads.spec import Candidate, Feature, Target, Workload
 
@@ -76,7 +76,8 @@ class Scale:
 class Learned:
     """Encoder, scale and estimator, fitted together on the same rows.
 
-    ``previous`` is the feature a change is learned from; empty where the label itself is learned.
+    ``previous`` is the feature a change is learned from; empty where the label itself is learned. ``trend`` is the
+    feature that holds the label if it goes on as before; empty where there is none.
     """
 
     algorithm: str
@@ -85,11 +86,19 @@ class Learned:
     scale: Scale
     estimator: Estimator
     previous: str = ""
+    trend: str = ""
 
     def link(self, rows: pl.DataFrame) -> Floats:
         """Return predictions on the learned scale."""
-        x = self.encoder.design(rows, algorithm(self.algorithm).design)
-        return self.scale.from_standard(self.estimator.predict(x), _before(rows, self.previous))
+        answer = self.estimator.predict(self._x(rows))
+        return self.scale.from_standard(answer, _before(rows, self.previous))
+
+    def scored_by(self, rows: pl.DataFrame) -> list[str] | None:
+        """Return which part of a chain answers each row; None where one estimator answers all."""
+        return self.estimator.scored_by(self._x(rows)) if isinstance(self.estimator, Chained) else None
+
+    def _x(self, rows: pl.DataFrame) -> Floats:
+        return _x(rows, self.encoder, self.scale, algorithm(self.algorithm).design, self.previous, self.trend)
 
 
 @dataclass(frozen=True)
@@ -168,6 +177,7 @@ class Material:
     stop_label: Floats
     seed: int
     previous: str = ""
+    trend: str = ""
 
 
 def learn(
@@ -179,9 +189,11 @@ def learn(
     unit: float,
     threads: int = 1,
     device: Device = "cpu",
+    checkpoints: Checkpoints | None = None,
 ) -> Learned:
     """Fit *candidate* on labelled *rows*; a part of them only tells when to stop. *unit*: ``label_unit``."""
-    return teach(prepare(spec, rows, target, unit=unit), candidate, threads=threads, device=device)
+    material = prepare(spec, rows, target, unit=unit)
+    return teach(material, candidate, threads=threads, device=device, checkpoints=checkpoints)
 
 
 def prepare(spec: Workload, rows: pl.DataFrame, target: Target, *, unit: float) -> Material:
@@ -201,26 +213,46 @@ def prepare(spec: Workload, rows: pl.DataFrame, target: Target, *, unit: float) 
     encoder = fit_encoder(fit_rows, features, scale.link(label[~stop]) - scale.base(before))
     taught, taught_label = _with_gaps(fit_rows, label[~stop], optional_features(spec, target), spec.holdout.seed)
     held_back = rows.filter(pl.Series(stop))
-    return Material(features, encoder, scale, taught, taught_label, held_back, label[stop], spec.holdout.seed, previous)
+    return Material(
+        features,
+        encoder,
+        scale,
+        taught,
+        taught_label,
+        held_back,
+        label[stop],
+        spec.holdout.seed,
+        previous,
+        target.trend,
+    )
 
 
-def teach(material: Material, candidate: Candidate, *, threads: int = 1, device: Device = "cpu") -> Learned:
-    """Fit *candidate* on what was prepared."""
-    encoder, scale, previous = material.encoder, material.scale, material.previous
+def teach(
+    material: Material,
+    candidate: Candidate,
+    *,
+    threads: int = 1,
+    device: Device = "cpu",
+    checkpoints: Checkpoints | None = None,
+) -> Learned:
+    """Fit *candidate* on what was prepared; one that takes long goes on from its *checkpoints* after a kill."""
+    encoder, scale, previous, trend = material.encoder, material.scale, material.previous, material.trend
     design = algorithm(candidate.algorithm).design
     lesson = Lesson(
-        x=encoder.design(material.taught, design),
+        x=_x(material.taught, encoder, scale, design, previous, trend),
         y=scale.standard(material.taught_label, _before(material.taught, previous)),
-        x_stop=encoder.design(material.stop, design),
+        x_stop=_x(material.stop, encoder, scale, design, previous, trend),
         y_stop=scale.standard(material.stop_label, _before(material.stop, previous)),
         categories=encoder.category_columns,
         params=candidate.params,
         seed=material.seed,
         threads=threads,
         device=device,
+        layout=encoder.layout,
+        checkpoints=checkpoints,
     )
     fitted = fit_estimator(candidate.algorithm, lesson)
-    return Learned(candidate.algorithm, material.features, encoder, scale, fitted, previous)
+    return Learned(candidate.algorithm, material.features, encoder, scale, fitted, previous, trend)
 
 
 def optional_features(spec: Workload, target: Target) -> tuple[str, ...]:
@@ -269,6 +301,15 @@ def fit_correction(link: Floats, actual_link: Floats, *, log: bool) -> Correctio
 def calibrate(link: Floats, actual_link: Floats, *, log: bool) -> Calibration:
     """Learn correction and band from out-of-fold predictions and truths, both on the learned scale."""
     return Calibration(fit_correction(link, actual_link, log=log), conformal_band(link, actual_link - link, COVERAGE))
+
+
+def _x(rows: pl.DataFrame, encoder: Encoder, scale: Scale, design: Design, previous: str, trend: str) -> Floats:
+    """Return the design; of sequences, before it, what the trend would have been answered with, NaN where not known."""
+    x = encoder.design(rows, design)
+    if design != "sequence":
+        return x
+    carried = numbers(rows[trend]) if trend else np.full(rows.height, np.nan)
+    return np.column_stack([scale.standard(carried, _before(rows, previous)), x])
 
 
 def _before(rows: pl.DataFrame, previous: str) -> Floats | None:

@@ -6,7 +6,7 @@ The holdout is never looked at here. Time is not measured here either: a clock b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ import polars as pl
 from tasks.core import metrics
 from tasks.core.baselines import BASELINES, baselines
 from tasks.core.encoding import masked, numbers
-from tasks.core.learners.lesson import Device
+from tasks.core.learners.lesson import Checkpoints, Device
 from tasks.core.models import Material, fit_correction, fit_scale, label_unit, optional_features, prepare, teach
 from tasks.core.splitting import Fold, folds, hash_shares, split, units
 from tasks.core.values import Scorecard
@@ -59,6 +59,7 @@ def score_candidate(
     threads: int = 1,
     device: Device = "cpu",
     exercises: Callable[[], Sequence[Exercise]] | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Scored:
     """Cross-validate *candidate*; whatever it raises becomes a failed scorecard. DataRejected passes through.
 
@@ -67,7 +68,8 @@ def score_candidate(
     train = training_rows(spec, rows, target)
     try:
         ready = set_exercises(spec, train, target) if exercises is None else exercises()
-        found = _answered(ready, target, label_unit(target, numbers(train[target.column])), candidate, threads, device)
+        unit = label_unit(target, numbers(train[target.column]))
+        found = in_unit(pl.concat(answers(ready, candidate, target, threads, device, checkpoints)), target, unit)
         return Scored(scorecard(target, candidate, found), found)
     except (Exception, MemoryError) as error:
         return Scored(failed(target, candidate, f"{type(error).__name__}: {error}"), pl.DataFrame())
@@ -111,24 +113,26 @@ def out_of_fold(
 
     Columns: ``row``, ``repeat``, ``fold``, ``actual``, ``predicted`` (median), ``expected`` (mean), ``baseline``
     (the best naive guess), and ``link``, ``link_bare`` (with only what is always known), ``link_actual`` on the
-    learned scale.
+    learned scale. Where the target has a previous value, ``last_value`` and ``link_last_value`` as well.
     """
     unit = label_unit(target, numbers(train[target.column]))
-    return _answered(set_exercises(spec, train, target), target, unit, candidate, threads, device)
-
-
-def _answered(
-    exercises: Sequence[Exercise], target: Target, unit: float, candidate: Candidate, threads: int, device: Device
-) -> pl.DataFrame:
-    return in_unit(pl.concat(answers(exercises, candidate, target, threads, device)), target, unit)
+    return in_unit(
+        pl.concat(answers(set_exercises(spec, train, target), candidate, target, threads, device)), target, unit
+    )
 
 
 def answers(
-    exercises: Iterable[Exercise], candidate: Candidate, target: Target, threads: int, device: Device
+    exercises: Iterable[Exercise],
+    candidate: Candidate,
+    target: Target,
+    threads: int,
+    device: Device,
+    checkpoints: Checkpoints | None = None,
 ) -> Iterator[pl.DataFrame]:
     """Teach *candidate* fold after fold and yield what it answers in each, on the learned scale."""
     for each in exercises:
-        learned, rows = teach(each.material, candidate, threads=threads, device=device), each.judged.height
+        learned = teach(each.material, candidate, threads=threads, device=device, checkpoints=checkpoints)
+        rows = each.judged.height
         actual = numbers(each.judged[target.column])
         links = learned.link(each.asked)
         part = {
@@ -173,6 +177,9 @@ def in_unit(found: pl.DataFrame, target: Target, unit: float) -> pl.DataFrame:
     added = found.with_columns(
         pl.Series("predicted", predicted), pl.Series("expected", expected), baseline=pl.col(best)
     )
+    if "previous" in names:
+        link_last = pl.Series("link_last_value", scale.link(found["previous"].to_numpy()))
+        added = added.with_columns(link_last, last_value="previous")
     return added.drop(names)
 
 
@@ -188,7 +195,7 @@ def scorecard(target: Target, candidate: Candidate, found: pl.DataFrame) -> Scor
     if not np.isfinite(mae):
         raise ArithmeticError("the predictions are not finite")
     folds_in_order = found.partition_by("repeat", "fold", maintain_order=True)
-    return Scorecard(
+    card = Scorecard(
         target=target.name,
         algorithm=candidate.algorithm,
         params=dict(candidate.params),
@@ -202,6 +209,17 @@ def scorecard(target: Target, candidate: Candidate, found: pl.DataFrame) -> Scor
         skill=metrics.skill(mae, baseline),
         fold_mae=tuple(metrics.mae(part["actual"].to_numpy(), part["predicted"].to_numpy()) for part in folds_in_order),
     )
+    return _against_last_value(card, found) if "last_value" in found.columns else card
+
+
+def _against_last_value(card: Scorecard, found: pl.DataFrame) -> Scorecard:
+    """Add the errors as multiples of the last value's, in the target's unit and on the learned scale."""
+    names = ("actual", "predicted", "last_value", "link", "link_actual", "link_last_value")
+    actual, predicted, last, link, link_actual, link_last = (found[name].to_numpy() for name in names)
+    spread = float(link_actual.std()) or 1.0
+    scaled, scaled_last = (metrics.mae(link_actual, guess) / spread for guess in (link, link_last))
+    mase = metrics.mase(metrics.mae(actual, predicted), metrics.mae(actual, last))
+    return replace(card, mase=mase, mae_scaled=scaled, mase_scaled=metrics.mase(scaled, scaled_last))
 
 
 def _mean(values: Sequence[float]) -> float:

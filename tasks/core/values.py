@@ -120,6 +120,8 @@ class Scorecard:
 
     ``mae`` etc. are in the target's unit; ``skill`` = 1 − MAE / MAE(best naive baseline on the same folds). ``study``
     is where the parameters come from if tuning found them; None if they were declared.
+    Where a target has a previous value, ``mase`` = MAE / MAE(last value) (Hyndman and Koehler 2006); ``mae_scaled`` and
+    ``mase_scaled`` are on the learned scale, in standard deviations of the label.
     ``out_of_fold`` is a Parquet blob, one line per row and repeat; columns: ``tasks.core.training.out_of_fold``.
     """
 
@@ -135,6 +137,9 @@ class Scorecard:
     log_r2: float | None = None
     spearman: float | None = None
     skill: float | None = None
+    mase: float | None = None
+    mae_scaled: float | None = None
+    mase_scaled: float | None = None
     fold_mae: tuple[float, ...] = ()
     out_of_fold: Blob | None = None
     study: Study | None = None

@@ -201,6 +201,7 @@ VIDEO_STATS = Workload(
         for each in COUNTS
     ),
     candidates=(
+        Candidate("lstm", {"hidden": 32, "epochs": 60, "learning_rate": 0.002, "batch": 64}),
         Candidate("xgboost", {"rounds": 200, "depth": 4, "learning_rate": 0.1}),
         Candidate("random_forest", {"trees": 40, "min_leaf": 5}),
     ),

@@ -10,8 +10,8 @@ import numpy as np
 import safetensors
 import safetensors.torch
 import torch
-from torch.optim.adamw import adamw
 
+from tasks.core.learners.descent import Descent
 from tasks.core.learners.lesson import Device, Floats, Lesson
 from tasks.errors import NotTrusted
 
@@ -27,7 +27,7 @@ class Network:
 
     def predict(self, x: Floats) -> Floats:
         """Return one standardised prediction per row."""
-        _limit(1)
+        limit(1)
         with torch.inference_mode():
             out = _forward(self.weights, torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32)))
         return out.numpy().astype(np.float64)
@@ -42,20 +42,20 @@ SHAPES = ("first.weight", "first.bias", "second.weight", "second.bias", "last.we
 
 def fit_mlp(lesson: Lesson) -> Network:
     """Fit with AdamW, Huber loss and dropout until the stopping rows get no better; the best epoch is kept."""
-    _limit(lesson.threads)
+    limit(lesson.threads)
     params = lesson.params
     chance = torch.Generator().manual_seed(lesson.seed)
     x, y = _tensor(lesson.x, lesson.device), _tensor(lesson.y, lesson.device)
     x_stop, y_stop = _tensor(lesson.x_stop, lesson.device), _tensor(lesson.y_stop, lesson.device)
     weights = _initial(x.shape[1], params["hidden"], chance, lesson.device)
-    step = _adamw(list(weights.values()), params["learning_rate"], params.get("weight_decay", 0.05))
+    descent = Descent(list(weights.values()), params["learning_rate"], params.get("weight_decay", 0.05))
     size = max(params.get("batch", 64), -(-len(y) // BATCHES_PER_EPOCH_MOST))
     best, best_loss, waited = _copy(weights), float("inf"), 0
     for _ in range(params["epochs"]):
         order = torch.randperm(len(y), generator=chance).to(x.device)
         for batch in _batches(order, size):
             kept = _dropout((len(batch), params["hidden"]), params.get("dropout", 0.2), chance).to(x.device)
-            step(torch.nn.functional.huber_loss(_forward(weights, x[batch], kept), y[batch]))
+            descent.step(torch.nn.functional.huber_loss(_forward(weights, x[batch], kept), y[batch]))
         with torch.no_grad():
             loss = float(torch.nn.functional.huber_loss(_forward(weights, x_stop), y_stop))
         waited = 0 if loss < best_loss else waited + 1
@@ -84,38 +84,10 @@ def _batches(order: torch.Tensor, size: int) -> list[torch.Tensor]:
     return [order[at : at + size] for at in range(0, len(order), size)]
 
 
-def _limit(threads: int) -> None:
+def limit(threads: int) -> None:
     """Limit torch's threads, process-wide; set only when it differs, because setting it is not free."""
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
-
-
-def _adamw(weights: list[torch.Tensor], rate: float, decay: float) -> Callable[[torch.Tensor], None]:
-    """Return one AdamW step down a loss; ``torch.optim.AdamW`` takes the same, but imports the compiler: 2 CPU s."""
-    means, squares = [torch.zeros_like(each) for each in weights], [torch.zeros_like(each) for each in weights]
-    steps = [torch.zeros((), device=each.device) for each in weights]
-
-    def step(loss: torch.Tensor) -> None:
-        slopes = list(torch.autograd.grad(loss, weights))
-        with torch.no_grad():
-            adamw(
-                weights,
-                slopes,
-                means,
-                squares,
-                [],
-                steps,
-                fused=True,
-                amsgrad=False,
-                beta1=0.9,
-                beta2=0.999,
-                lr=rate,
-                weight_decay=decay,
-                eps=1e-8,
-                maximize=False,
-            )
-
-    return step
 
 
 def _tensor(values: Floats, device: Device) -> torch.Tensor:
