@@ -39,10 +39,9 @@ def retrain(
     tuning: Tuning = OFF,
     window_days: float | None = None,
 ) -> Challenger | State[Admission]:
-    """Carry *source* from raw rows to a challenger that is registered, published and announced.
+    """Carry *source*, or its newest *window_days*, from raw rows to a challenger that is registered and announced.
 
-    A run that an event started names its *incident*, and ends at once if another run answers that already. Rows seen
-    more than *window_days* before the newest are left out, where that is given.
+    A run that an event started names its *incident*, and ends at once if another run answers that already.
     """
     spec = workloads.get(workload)
     run = runs.open_run(

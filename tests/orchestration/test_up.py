@@ -107,7 +107,7 @@ def test_deploying_the_same_files_again_changes_nothing(deployed):
     assert again.rc == 0, again.err
     assert {row["done"] for row in again.value} == {"updated"}
     assert known(deployed.api) == before
-    assert len(before["schedules"]) == 10 and len(before["automations"]) == 21
+    assert len(before["schedules"]) == 11 and len(before["automations"]) == 21
 
 
 @pytest.mark.slow
@@ -122,7 +122,7 @@ def test_what_leaves_the_file_leaves_the_server(deployed, checkout):
     left = known(deployed.api)
     assert (len(left["deployments"]), len(left["schedules"]), len(left["automations"])) == (4, 1, 8)
     assert deployed.line("deploy").rc == 0
-    assert len(known(deployed.api)["schedules"]) == 10
+    assert len(known(deployed.api)["schedules"]) == 11
 
 
 def test_a_misspelt_key_is_refused_before_anything_is_deployed(deployed, checkout):

@@ -1,0 +1,25 @@
+"""Micro-batches: what landed since the last look becomes part of the source the other flows read, exactly once."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from tasks import workloads
+from tasks.adapters import environment, home
+from tasks.core.deliveries import Delivery
+from tasks.gather import lay_out, take_in, tell
+
+
+@flow(name="gather", flow_run_name="gather-{workload}", persist_result=False)
+def gather(workload: str, folder: str, to: str, lateness_hours: float = 48) -> list[Delivery]:
+    """Take in the files of *folder* that are new by their bytes, lay them out at *to*, and tell that data arrived.
+
+    Rows seen more than *lateness_hours* before the newest known ones come too late and are set aside. It takes no lock:
+    a training run under way reads the files it began with.
+    """
+    workloads.get(workload)
+    environment.confine(home.root(), home.workers())
+    taken = take_in(workload, folder, lateness_hours)
+    lay_out(workload, to)
+    tell(taken)
+    return taken

@@ -1,0 +1,78 @@
+"""What of a delivered batch is new: every row taken once, however often and in whatever order files bring it.
+
+Pure: rows and what is known already are handed in. Where files land, and what is kept, belongs to the adapters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from tasks.core.values import Blob
+from tasks.workloads.spec import Workload
+
+WHY = "_why"
+UNPARSED = "_unparsed"
+KNOWN, LATE, UNREADABLE = REASONS = ("known", "late", "unreadable")
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One file, taken in: rows in = taken + aside, these ``known`` already, too ``late``, or ``unreadable``.
+
+    ``digest`` is the file's; ``newest`` the moment of its newest row that somebody saw, ``watermark`` what it was held
+    against (ISO 8601, empty for none). ``taken`` and ``aside`` are Parquet blobs; a row aside says why in ``_why``.
+    """
+
+    workload: str
+    digest: str
+    file: str
+    rows_in: int
+    rows_taken: int
+    known: int
+    late: int
+    unreadable: int
+    newest: str
+    watermark: str
+    taken: Blob
+    aside: Blob
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """The rows to take, in their order, and those set aside, each with why."""
+
+    taken: pl.DataFrame
+    aside: pl.DataFrame
+
+
+def sort_out(spec: Workload, rows: pl.DataFrame, known: pl.DataFrame, watermark: datetime | None) -> Sorted:
+    """Part *rows* (with ``_unparsed``): new ones from those *known* word for word, from late ones and unreadable ones.
+
+    Rows from before *watermark* are late: whatever was made of their time stands. Two different rows of one entity and
+    moment are both taken; the contract holds both back.
+    """
+    columns = [column.name for column in spec.columns]
+    late = pl.lit(False) if watermark is None else (pl.col(spec.event_time) < watermark).fill_null(False)
+    seen = known.select(columns).unique().with_columns(pl.lit(True).alias("_seen"))
+    joined = rows.join(seen, on=columns, how="left", nulls_equal=True, maintain_order="left")
+    again = pl.col("_seen").is_not_null() | ~pl.struct(columns).is_first_distinct()
+    why = pl.when(pl.col(UNPARSED).is_not_null()).then(pl.lit(UNREADABLE)).when(again).then(pl.lit(KNOWN))
+    told = joined.with_columns(why.when(late).then(pl.lit(LATE)).alias(WHY))
+    taken = told.filter(pl.col(WHY).is_null()).select(columns)
+    return Sorted(taken, told.filter(pl.col(WHY).is_not_null()).select(*columns, UNPARSED, WHY))
+
+
+def newest_seen(spec: Workload, rows: pl.DataFrame, now: datetime) -> datetime | None:
+    """Return the newest moment, not after *now*, of a row with a label: a broken clock must make no other row late."""
+    labelled = pl.any_horizontal(pl.col(target.column).is_not_null() for target in spec.targets)
+    found = rows.filter(labelled & (pl.col(spec.event_time) <= now))[spec.event_time].max()
+    return found if isinstance(found, datetime) else None
+
+
+def watermark(newest: list[str], lateness_hours: float) -> datetime | None:
+    """Return the moment before which rows come too late, given the newest of every delivery so far; None at first."""
+    known = [datetime.fromisoformat(each) for each in newest if each]
+    return max(known) - timedelta(hours=lateness_hours) if known else None

@@ -1,0 +1,126 @@
+"""Files that land are taken in once by their bytes, each row once, late rows aside, whatever is killed or repeated."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tasks.adapters import deliveries
+from tasks.adapters.directory import DirectoryStore
+from tasks.core.deliveries import WHY, Delivery
+from tasks.errors import BadRequest
+from tasks.workloads.video_stats import VIDEO_STATS
+
+NOW = datetime(2026, 6, 30, tzinfo=UTC)
+
+
+class Dock:
+    """A landing folder, the store, and the source that is laid out from it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.to, self.scratch = folder / "landing", folder / "arrived", folder / "scratch"
+        for each in (self.folder, self.scratch):
+            each.mkdir()
+        self.store = DirectoryStore(folder / "store")
+
+    def land(self, name: str, *looks: tuple[str, str, object]) -> None:
+        rows = [{"id": video, "snapshot_utc": at, "view_count": str(views)} for video, at, views in looks]
+        pl.DataFrame(rows).write_csv(self.folder / name)
+
+    def take(self, lateness_hours: float = 48) -> list[Delivery]:
+        done = [
+            deliveries.take(self.store, VIDEO_STATS, each, self.scratch, lateness_hours=lateness_hours, now=NOW)
+            for each in deliveries.landed(self.folder)
+        ]
+        deliveries.gather(self.store, "video_stats", self.to)
+        return [each for each in done if each]
+
+    @property
+    def rows(self) -> list[tuple[str, int, int]]:
+        found = pl.scan_parquet(self.to / "*.parquet").sort("observed_at", "video_id", "views")
+        return found.select("video_id", pl.col("observed_at").dt.day(), "views").collect().rows()
+
+
+@pytest.fixture
+def dock(tmp_path: Path) -> Dock:
+    return Dock(tmp_path)
+
+
+def test_a_file_is_taken_in_once_whatever_it_is_called(dock: Dock) -> None:
+    dock.land("one.csv", ("v", "2026-06-01 10:00:00", 5), ("v", "2026-06-02 10:00:00", 9))
+    (first,) = dock.take()
+    assert (first.rows_in, first.rows_taken, first.newest) == (2, 2, "2026-06-02T10:00:00+00:00")
+    assert dock.take() == []
+    (dock.folder / "one.csv").rename(dock.folder / "renamed.csv")
+    (dock.folder / "copy.csv").write_bytes((dock.folder / "renamed.csv").read_bytes())
+    assert dock.take() == [] and dock.rows == [("v", 1, 5), ("v", 2, 9)]
+
+
+def test_a_row_that_comes_again_in_another_file_is_known_and_one_that_says_otherwise_is_left_to_the_contract(
+    dock: Dock,
+) -> None:
+    dock.land("a.csv", ("v", "2026-06-01 10:00:00", 5), ("v", "2026-06-01 10:00:00", 5))
+    dock.land(
+        "b.csv", ("v", "2026-06-01 10:00:00", 5), ("v", "2026-06-02 10:00:00", 9), ("v", "2026-06-01 10:00:00", 6)
+    )
+    first, second = dock.take()
+    assert (first.rows_taken, first.known) == (1, 1) and (second.rows_taken, second.known) == (2, 1)
+    assert dock.rows == [("v", 1, 5), ("v", 1, 6), ("v", 2, 9)]
+
+
+def test_rows_out_of_order_are_taken_until_the_watermark_and_set_aside_beyond_it(dock: Dock) -> None:
+    dock.land("a.csv", ("v", "2026-06-10 10:00:00", 9))
+    dock.land("b.csv", ("w", "2026-06-09 10:00:00", 5), ("w", "2026-06-08 09:59:00", 4), ("w", "someday", 3))
+    _, second = dock.take(lateness_hours=48)
+    assert second.watermark == "2026-06-08T10:00:00+00:00"
+    assert (second.rows_in, second.rows_taken, second.late, second.unreadable) == (3, 1, 1, 1)
+    aside = pl.read_parquet(deliveries.blob_path(dock.store, second.aside))
+    assert aside[WHY].to_list() == ["late", "unreadable"] and dock.rows == [("w", 9, 5), ("v", 10, 9)]
+
+
+def test_a_broken_clock_makes_no_other_row_late(dock: Dock) -> None:
+    dock.land("a.csv", ("v", "2026-06-10 10:00:00", 9), ("v", "2099-01-01 00:00:00", 10))
+    dock.land("b.csv", ("w", "2026-06-09 10:00:00", 5))
+    first, second = dock.take()
+    assert first.newest == "2026-06-10T10:00:00+00:00" and second.late == 0
+
+
+def test_one_killed_before_its_record_is_taken_in_by_the_next_and_one_killed_after_is_laid_out(
+    dock: Dock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dock.land("a.csv", ("v", "2026-06-10 10:00:00", 9))
+    put = dock.store.put
+    with monkeypatch.context() as patched:
+
+        def killed(key, *rest, **how):
+            if key.startswith("deliveries/"):
+                raise KeyboardInterrupt
+            return put(key, *rest, **how)
+
+        patched.setattr(dock.store, "put", killed)
+        with pytest.raises(KeyboardInterrupt):
+            dock.take()
+    with monkeypatch.context() as patched:
+        patched.setattr(deliveries, "write_parquet", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            # Taken in again, and killed before it is laid out.
+            patched.setattr(deliveries.frames, "write_parquet", write_for_blobs)
+            dock.take()
+    assert dock.take() == [] and dock.rows == [("v", 10, 9)]
+
+
+def write_for_blobs(lazy: pl.LazyFrame, to: Path) -> int:
+    from tasks.adapters.parquet import write_parquet
+
+    return write_parquet(lazy, to)
+
+
+def test_what_is_still_being_written_is_not_looked_at_and_a_missing_folder_is_named(dock: Dock) -> None:
+    dock.land(".coming.csv", ("v", "2026-06-10 10:00:00", 9))
+    (dock.folder / "notes.md").write_text("no table")
+    assert dock.take() == []
+    with pytest.raises(BadRequest, match="which is no folder"):
+        deliveries.landed(dock.folder / "elsewhere")
