@@ -91,6 +91,19 @@ def gather(store: Store, workload: str, to: Path) -> int:
     return missing
 
 
+def tabulate(store: Store, spec: Workload, folder: Path) -> dict[str, int]:
+    """Make the workload's tables of all rows ever taken, ``tables/<workload>/<name>.parquet``; return their heights.
+
+    They follow from the deliveries alone: made again, they are the same bytes. *folder* is scratch.
+    """
+    parts = [blob_path(store, each.taken) for each in known(store, spec.name).values() if each.rows_taken]
+    heights = {}
+    for name, make in spec.tables.items() if parts else ():
+        heights[name] = write_parquet(make(pl.scan_parquet(parts)), folder / f"{name}.parquet")
+        store.put(f"tables/{spec.name}/{name}.parquet", folder / f"{name}.parquet")
+    return heights
+
+
 def _known_rows(store: Store, spec: Workload, before: dict[str, Delivery], edge: datetime | None) -> pl.DataFrame:
     """Return the rows that may come again: of deliveries that reach beyond the watermark; what is older is late."""
     parts = [pl.DataFrame(schema=_schema(spec))]

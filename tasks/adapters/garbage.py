@@ -25,7 +25,7 @@ from tasks.errors import BadRequest, Conflict, HomeDamaged
 DELETING = timedelta(minutes=2)
 BLOBS = "blobs/sha256/"
 # Tables name nothing, and what we noted ourselves keeps nothing.
-NO_RECORDS = (BLOBS, "gc/", "quarantine/")
+NO_RECORDS = (BLOBS, "gc/", "quarantine/", "tables/")
 # What tells of a version that was retired; it stays, and keeps the dossier, but not the version's files.
 HISTORY = ("stages/", "runs/", "requests/", "decisions/", "dossiers/", "reports/")
 

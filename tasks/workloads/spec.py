@@ -228,6 +228,8 @@ class Workload:
     influence: Influence | None = None
     levers: tuple[Lever, ...] = ()
     airtime: Airtime | None = None
+    # Tables made of all rows that were ever delivered, for whoever reads the store; by name.
+    tables: Mapping[str, Callable[[pl.LazyFrame], pl.LazyFrame]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         problem = next(problems(self), None)

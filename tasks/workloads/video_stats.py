@@ -6,6 +6,7 @@ ask what a video will have in six hours, add a row for that moment without count
 
 from __future__ import annotations
 
+from functools import partial
 from math import log
 
 import polars as pl
@@ -134,6 +135,28 @@ def _trends() -> list[pl.Expr]:
     return made
 
 
+def processed(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Return every look with its features, but for the history, in order of video and time."""
+    return derive(rows).drop("history").sort(KEY, AT)
+
+
+def aggregated(every: str, rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Return per video and hour or day (*every* ``1h`` or ``1d``, UTC) its looks, its last counts, and what it gained.
+
+    A gain is per hour since the last look of the hour or day before that has one, by the time between the two.
+    """
+    seen = rows.filter(pl.col(AT).is_not_null() & pl.col(KEY).is_not_null() & pl.col("views").is_not_null())
+    dated = seen.sort(KEY, AT).with_columns(pl.col(AT).dt.truncate(every).alias("begins"))
+    last = [pl.col(name).drop_nulls().last() for name in COUNTS]
+    grouped = dated.group_by(KEY, "begins").agg(pl.len().alias("looks"), pl.col(AT).last().alias(LOOKED), *last)
+    ordered = grouped.sort(KEY, "begins")
+    hours = (pl.col(LOOKED) - pl.col(LOOKED).shift(1).over(KEY)).dt.total_seconds() / 3600
+    gains = [
+        ((pl.col(name) - pl.col(name).shift(1).over(KEY)) / hours).alias(f"{name}_gained_per_hour") for name in COUNTS
+    ]
+    return ordered.with_columns(gains).drop(LOOKED)
+
+
 def _numbers(names: tuple[str, ...], meaning: str, unit: str) -> list[Feature]:
     return [Feature(name, "float", meaning, unit) for name in names]
 
@@ -209,6 +232,11 @@ VIDEO_STATS = Workload(
     holdout=Holdout(share=0.2, folds=4, repeats=1, block_hours=12, by="time"),
     gate=Gate(),
     group="category",
+    tables={
+        "video_stats_processed": processed,
+        "hourly_aggregations": partial(aggregated, "1h"),
+        "daily_aggregations": partial(aggregated, "1d"),
+    },
     slices=(
         Slice("category", "category"),
         Slice("hours ahead", "hours_ahead", (3, 12), ("up to 3 h", "3 to 12 h", "over 12 h")),

@@ -38,6 +38,8 @@ def test_what_landed_is_laid_out_once_and_told_once(greenlight, api, tmp_path):
     assert first["rows_in"] == 120 and second["rows_in"] == 100 and second["known"] > 10
     laid_out = pl.scan_parquet(arrived / "*.parquet").select(pl.len()).collect().item()
     assert laid_out == first["rows_taken"] + second["rows_taken"] <= 200
+    tables = greenlight.home / "store" / "tables" / "video_stats"
+    assert sorted(each.stem for each in tables.iterdir()) == sorted(VIDEO_STATS.tables)
     wanted = {each["digest"] for each in (first, second)}
     eventually(lambda: heard(api) >= wanted, seconds=240)
 

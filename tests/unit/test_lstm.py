@@ -95,8 +95,8 @@ def test_it_learns_what_no_single_lag_tells():
 def test_each_row_is_answered_by_the_first_of_the_chain_that_can():
     x, _ = told(4, 4)
     x[1, 3:5] = np.nan
-    x[2, 3:9] = np.nan
-    x[3, 3:9], x[3, 0] = np.nan, np.nan
+    x[2, 3:11] = np.nan
+    x[3, 3:11], x[3, 0] = np.nan, np.nan
     x[2, 0] = 0.75
     chain = fit_lstm(lesson())
     assert isinstance(chain, Chained) and chain.scored_by(x) == [LSTM, LAGS, TREND, LAGS]

@@ -46,6 +46,15 @@ def test_every_row_is_answered_with_an_interval_around_its_median(model):
     )
 
 
+def test_where_a_chain_answers_each_row_says_which_part_of_it_did():
+    spec, rows = shops_spec(), shops(120)
+    winner = score_candidate(spec, rows, spec.targets[0], quick("lstm")).scorecard
+    chain = evaluate(spec, rows, spec.targets[0], winner, refit_on_all=False).model
+    found = answers(shops(5, seed=2), {"sales": chain})
+    assert found.columns == ["sales", "sales_low", "sales_high", "sales_by"]
+    assert found["sales_by"].to_list() == ["boosted lags"] * 5
+
+
 def test_a_block_answered_by_itself_gives_the_same_bits(model, monkeypatch):
     monkeypatch.setattr(scoring, "BLOCK_ROWS", 64)
     rows = shops(150, seed=3)

@@ -36,7 +36,7 @@ def test_nothing_is_tuned_unless_somebody_asks():
 
 
 def test_seconds_are_shared_evenly_and_trials_are_per_candidate_and_target():
-    assert Tuning(trials=15, seconds=60).share(SPEC) == Tuning(trials=15, seconds=10)
+    assert Tuning(trials=15, seconds=70).share(SPEC) == Tuning(trials=15, seconds=10)
     assert Tuning(seconds=60).share(SPEC).trials == tuning.MOST_TRIALS
 
 

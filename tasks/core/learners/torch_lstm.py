@@ -21,8 +21,8 @@ from tasks.core.learners.lstm_fit import Question, fit, forward
 from tasks.errors import BadRequest, NotTrusted
 
 LSTM, LAGS, TREND = "lstm", "boosted lags", "trend"
-# With fewer looks the lags say little, and what they say is in the trend.
-LAGS_LEAST = 3
+# One look has no growth: its trend is that it stays as it is.
+LAGS_LEAST = 2
 # Below this many whole histories there is no telling whether a network has learned anything.
 SEQUENCES_LEAST = 50
 BOOSTED = {"rounds": 150, "depth": 4, "learning_rate": 0.1}
