@@ -6,7 +6,6 @@ ask what a video will have in six hours, add a row for that moment without count
 
 from __future__ import annotations
 
-from functools import partial
 from math import log
 
 import polars as pl
@@ -140,8 +139,18 @@ def processed(rows: pl.LazyFrame) -> pl.LazyFrame:
     return derive(rows).drop("history").sort(KEY, AT)
 
 
-def aggregated(every: str, rows: pl.LazyFrame) -> pl.LazyFrame:
-    """Return per video and hour or day (*every* ``1h`` or ``1d``, UTC) its looks, its last counts, and what it gained.
+def hourly(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Return per video and hour (UTC) its looks, its last counts, and what it gained."""
+    return _aggregated(rows, "1h")
+
+
+def daily(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Return per video and day (UTC) its looks, its last counts, and what it gained."""
+    return _aggregated(rows, "1d")
+
+
+def _aggregated(rows: pl.LazyFrame, every: str) -> pl.LazyFrame:
+    """Aggregate the looks by video and time.
 
     A gain is per hour since the last look of the hour or day before that has one, by the time between the two.
     """
@@ -234,8 +243,8 @@ VIDEO_STATS = Workload(
     group="category",
     tables={
         "video_stats_processed": processed,
-        "hourly_aggregations": partial(aggregated, "1h"),
-        "daily_aggregations": partial(aggregated, "1d"),
+        "hourly_aggregations": hourly,
+        "daily_aggregations": daily,
     },
     slices=(
         Slice("category", "category"),

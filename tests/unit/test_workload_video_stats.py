@@ -8,6 +8,7 @@ from math import e, expm1, log
 import polars as pl
 import pytest
 
+from tasks.core.digests import digest_of
 from tasks.workloads.spec import FEATURE_TYPES, POLARS_TYPES
 from tasks.workloads.video_stats import STEPS, VIDEO_STATS, WIDTH, derive
 
@@ -90,3 +91,7 @@ def test_the_next_count_is_learned_as_a_change_and_held_against_the_last_value_a
             f"previous_{target.name}",
             f"trend_{target.name}",
         )
+
+
+def test_the_declaration_has_a_digest_by_which_runs_are_named():
+    assert len(digest_of(VIDEO_STATS)) == 64
