@@ -111,7 +111,10 @@ def slice_labels(part: Slice, rows: pl.DataFrame) -> pl.Series:
 
 def _calibrated(spec: Workload, target: Target, learned: Learned, known: pl.DataFrame) -> Model:
     log, actual = learned.scale.log, known["link_actual"].to_numpy()
-    full, bare = (calibrate(known[name].to_numpy(), actual, log=log) for name in ("link", "link_bare"))
+    full, bare = (
+        calibrate(known[name].to_numpy(), actual, log=log, shifted=not target.as_change)
+        for name in ("link", "link_bare")
+    )
     return Model(target.name, target.unit, learned, optional_features(spec, target), full, bare)
 
 

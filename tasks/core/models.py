@@ -291,16 +291,21 @@ def fit_scale(target: Target, label: Floats, unit: float, before: Floats | None 
     return replace(started, center=float(change.mean()), spread=float(change.std()) or 1.0)
 
 
-def fit_correction(link: Floats, actual_link: Floats, *, log: bool) -> Correction:
-    """Fit median shift and smearing on out-of-fold predictions and truths, both on the learned scale."""
+def fit_correction(link: Floats, actual_link: Floats, *, log: bool, shifted: bool = True) -> Correction:
+    """Fit median shift and smearing on out-of-fold predictions and truths, both on the learned scale.
+
+    A change is not to be *shifted*: residuals are as large as the change, so one shift for all would move every count
+    that hardly changes, and these are most.
+    """
     residuals = actual_link - link
     smear = np.exp(actual_link).sum() / np.exp(link).sum() if log else residuals.mean()
-    return Correction(float(np.median(residuals)), float(smear))
+    return Correction(float(np.median(residuals)) if shifted else 0.0, float(smear))
 
 
-def calibrate(link: Floats, actual_link: Floats, *, log: bool) -> Calibration:
+def calibrate(link: Floats, actual_link: Floats, *, log: bool, shifted: bool = True) -> Calibration:
     """Learn correction and band from out-of-fold predictions and truths, both on the learned scale."""
-    return Calibration(fit_correction(link, actual_link, log=log), conformal_band(link, actual_link - link, COVERAGE))
+    correction = fit_correction(link, actual_link, log=log, shifted=shifted)
+    return Calibration(correction, conformal_band(link, actual_link - link, COVERAGE))
 
 
 def _x(rows: pl.DataFrame, encoder: Encoder, scale: Scale, design: Design, previous: str, trend: str) -> Floats:

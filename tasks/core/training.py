@@ -170,7 +170,7 @@ def in_unit(found: pl.DataFrame, target: Target, unit: float) -> pl.DataFrame:
     predicted, expected = np.empty_like(link), np.empty_like(link)
     for each_repeat, each_fold in found.select("repeat", "fold").unique(maintain_order=True).iter_rows():
         own, others = (repeat == each_repeat) & (fold == each_fold), (repeat == each_repeat) & (fold != each_fold)
-        correction = fit_correction(link[others], link_actual[others], log=log)
+        correction = fit_correction(link[others], link_actual[others], log=log, shifted=not target.as_change)
         predicted[own], expected[own] = correction.median(link[own], scale), correction.mean(link[own], scale)
     names = [name for name in BASELINES if name in found.columns]
     best = min(names, key=lambda name: metrics.mae(found["actual"].to_numpy(), found[name].to_numpy()))

@@ -10,7 +10,7 @@ import pytest
 
 from tasks.core.baselines import baselines
 from tasks.core.model_files import from_files, to_files
-from tasks.core.models import Model, calibrate, fit_scale, learn
+from tasks.core.models import Model, calibrate, fit_correction, fit_scale, learn
 from tasks.errors import Misdeclared
 from tasks.workloads.spec import Feature, Target
 from tests.builders import quick, shops, shops_spec
@@ -61,6 +61,12 @@ def test_a_model_of_changes_comes_back_from_its_files_with_what_it_changes_from(
     calibration = calibrate(learned.link(rows), learned.scale.link(rows["sales"].to_numpy()), log=True)
     model = Model("sales", "US$", learned, (), calibration, calibration)
     assert from_files(to_files(model)).score(rows).equals(model.score(rows))
+
+
+def test_a_change_is_not_shifted_by_what_larger_changes_were_missed_by():
+    link, truth = np.array([1.0, 1.0, 2.0]), np.array([1.2, 1.3, 2.0])
+    assert fit_correction(link, truth, log=True).shift == pytest.approx(0.2)
+    assert fit_correction(link, truth, log=True, shifted=False).shift == 0.0
 
 
 def test_the_trend_is_a_naive_guess_too_and_without_one_the_previous_value_is():
