@@ -268,18 +268,19 @@ def test_nothing_outlives_an_up_that_was_killed_nor_does_a_run_hold_its_place_fo
         run = ask_api(running.api, f"/deployments/{deployment}/create_flow_run", later)["id"]
         # As a worker does that takes a run, and dies before the run's process began.
         ask_api(running.api, f"/flow_runs/{run}/set_state", {"state": {"type": "PENDING", "name": "Submitting"}})
-        assert places_taken(running) == 1
+        assert places_taken(running, deployment) == 1
         assert len(at_work_for(line.home)) >= 4
         running.process.kill()
         eventually(lambda: not at_work_for(line.home), seconds=240)
     with started(line) as again:
         assert line("deploy").rc == 0
-        eventually(lambda: places_taken(again) == 0, seconds=400)
+        eventually(lambda: places_taken(again, deployment) == 0, seconds=400)
 
 
-def places_taken(running: Running) -> int:
-    """Return how many runs hold a place of their deployment's limit."""
-    return sum(limit["active_slots"] for limit in ask_api(running.api, "/v2/concurrency_limits/filter", {}))
+def places_taken(running: Running, deployment: str) -> int:
+    """Return how many runs hold a place of a deployment's limit."""
+    limits = ask_api(running.api, "/v2/concurrency_limits/filter", {})
+    return next(limit["active_slots"] for limit in limits if limit["name"] == f"deployment:{deployment}")
 
 
 @pytest.mark.slow
