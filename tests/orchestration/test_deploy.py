@@ -64,7 +64,8 @@ def deployed(prefect, api):
 def test_every_flow_of_every_workload_is_deployed(deployed):
     flows = ("retrain", "promote", "score", "rollback", "recover", "monitor", "appraise")
     airings = {f"timetable/{name}" for name, spec in WORKLOADS.items() if spec.airtime}
-    assert set(deployed) == {f"{flow}/{workload}" for flow in flows for workload in WORKLOADS} | airings
+    gathered = {f"gather/{name}" for name, spec in WORKLOADS.items() if spec.tables}
+    assert set(deployed) == {f"{flow}/{workload}" for flow in flows for workload in WORKLOADS} | airings | gathered
     assert [each["schedule"]["cron"] for each in deployed["retrain/channels"]["schedules"]] == ["0 4 * * 1"]
     assert deployed["promote/channels"]["schedules"] == []
     assert {each["work_pool_name"] for each in deployed.values()} == {"local"}
