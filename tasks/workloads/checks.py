@@ -64,6 +64,10 @@ def _own_problems(spec: Workload) -> Iterator[str]:
             spec.holdout.by != "time" or (spec.holdout.block_hours > 0 and repeats == 1),
             f"a holdout by time takes block_hours above 0 and 1 repeat, not {spec.holdout.block_hours} and {repeats}",
         ),
+        (
+            spec.witness in columns and not (spec.holdout.within and spec.holdout.by == "time"),
+            f"a holdout within {spec.holdout.within!r} takes a declared column, and is by entity",
+        ),
         (not strangers, f"always_known names {', '.join(strangers)}, which are no features"),
     )
     yield from (sentence for holds, sentence in checks if not holds)
@@ -112,6 +116,9 @@ def _target_problems(spec: Workload) -> Iterator[str]:
                 yield f"target {target.name!r} takes {guess!r} for its {what}, no feature it may see"
         if target.as_change and not target.previous:
             yield f"target {target.name!r} is learned as a change and names no previous value to change from"
+        unseen = sorted({name for name, *_ in target.rule} - (features - set(target.blind_to)))
+        if unseen or any(side not in ("high", "low") for _, side, _ in target.rule):
+            yield f"target {target.name!r} has a rule on {', '.join(unseen) or 'a side'} that is no feature it may see"
 
 
 def _series_problems(spec: Workload) -> Iterator[str]:
