@@ -225,7 +225,9 @@ def _against_last_value(card: Scorecard, found: pl.DataFrame, *, chance: bool) -
     names = ("actual", "predicted", "last_value", "link", "link_actual", "link_last_value")
     actual, predicted, last, link, link_actual, link_last = (found[name].to_numpy() for name in names)
     spread = float(link_actual.std()) or 1.0
-    scaled, scaled_last = (metrics.mae(link_actual, guess, chance=chance) / spread for guess in (link, link_last))
+    scaled, scaled_last = (
+        metrics.mae(link_actual / spread, guess / spread, chance=chance) for guess in (link, link_last)
+    )
     mase = metrics.mase(*(metrics.mae(actual, guess, chance=chance) for guess in (predicted, last)))
     return replace(card, mase=mase, mae_scaled=scaled, mase_scaled=metrics.mase(scaled, scaled_last))
 

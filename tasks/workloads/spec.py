@@ -20,6 +20,7 @@ from tasks.workloads.spans import Span
 ColumnType = Literal["float", "int", "text", "category", "month", "datetime"]
 FeatureType = Literal["float", "category", "series"]
 Transform = Literal["identity", "log1p", "chance"]
+Threshold = tuple[str, Literal["high", "low"], float]
 
 POLARS_TYPES: Mapping[str, pl.DataType | type[pl.DataType]] = MappingProxyType(
     {
@@ -95,7 +96,7 @@ class Target:
     previous: str = ""
     trend: str = ""
     as_change: bool = False
-    rule: tuple[tuple[str, Literal["high", "low"], float], ...] = ()
+    rule: tuple[Threshold, ...] = ()
 
     @property
     def is_chance(self) -> bool:

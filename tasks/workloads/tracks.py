@@ -9,11 +9,11 @@ from __future__ import annotations
 import polars as pl
 
 from tasks.workloads.demo.tracks import generate
-from tasks.workloads.spec import Candidate, Column, Feature, Holdout, Slice, Target, Workload
+from tasks.workloads.spec import Candidate, Column, Feature, Holdout, Slice, Target, Threshold, Workload
 
 MINUTE_MS = 60_000.0
 # What a person would go by: danceable, lively, sung, and no longer than a radio plays.
-OF_A_HIT = (
+OF_A_HIT: tuple[Threshold, ...] = (
     ("danceability", "high", 0.5),
     ("energy", "high", 0.5),
     ("loudness", "high", -12.0),

@@ -125,7 +125,8 @@ def _sound(genre: Ints, place: Floats, month: Ints, rng: np.random.Generator, dr
     livelier = 0.12 if drift == "shift" else 0.0
 
     def share(column: int, spread: float, moved: Floats | float = 0.0) -> Floats:
-        return np.clip(table[genre, column] + moved + rng.normal(0, spread, rows), 0.001, 0.999)
+        drawn: Floats = np.clip(table[genre, column] + moved + rng.normal(0, spread, rows), 0.001, 0.999)
+        return drawn
 
     energy = share(ENERGY, 0.10, 0.08 * place[:, 0] + summer - quieter + livelier)
     louder = 6 * (energy - table[genre, ENERGY]) + 1.5 * place[:, 0]
@@ -146,13 +147,14 @@ def _sound(genre: Ints, place: Floats, month: Ints, rng: np.random.Generator, dr
 def _liking(genre: Ints, sound: Mapping[str, Floats], month: Ints, drift: str | None) -> Floats:
     table = np.array(list(GENRES.values()))
     danced = -45.0 if drift == "concept" else 45.0
-    return (
+    liking: Floats = (
         table[genre, LIKED]
         + danced * (sound["danceability"] - table[genre, DANCEABILITY])
         + 30 * (sound["energy"] - 0.6)
         + 8 * (month / MONTHS - 0.5)
         - 12 * np.abs(np.log(sound["duration_ms"] / 210_000))
     )
+    return liking
 
 
 def _written(drawn: Drawn, fault: npt.NDArray[np.object_], rng: np.random.Generator, drift: str | None) -> pl.DataFrame:
