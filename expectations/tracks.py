@@ -83,8 +83,8 @@ IDENTITY = (
     matches("artist_not_blank", "artist", NOT_BLANK, "a blank is nobody"),
     unique(
         "track_is_there_once",
-        ("track_id",),
-        "two rows of one track: which one is right cannot be told, so both are held back",
+        ("track_id", "observed_at"),
+        "two rows of one track seen at one moment: which is right cannot be told, so both are held back",
     ),
 )
 

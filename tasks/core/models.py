@@ -217,15 +217,13 @@ def prepare(spec: Workload, rows: pl.DataFrame, target: Target, *, unit: float) 
     scale = fit_scale(target, label[~stop], unit, before)
     features = spec.features_for(target)
     encoder = fit_encoder(fit_rows, features, scale.link(label[~stop]) - scale.base(before))
-    taught, taught_label = _with_gaps(fit_rows, label[~stop], optional_features(spec, target), spec.holdout.seed)
-    held_back = rows.filter(pl.Series(stop))
+    taught = _with_gaps(fit_rows, label[~stop], optional_features(spec, target), spec.holdout.seed)
     return Material(
         features,
         encoder,
         scale,
-        taught,
-        taught_label,
-        held_back,
+        *taught,
+        rows.filter(pl.Series(stop)),
         label[stop],
         spec.holdout.seed,
         previous,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from tasks.workloads.likeness import likeness_problems
 from tasks.workloads.spans import span_problems
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def problems(spec: Workload) -> Iterator[str]:
         _archetype_problems,
         _influence_problems,
         _lever_problems,
+        _likeness_problems,
     ):
         yield from look(spec)
 
@@ -180,6 +182,12 @@ def _lever_problems(spec: Workload) -> Iterator[str]:
             yield f"the lever {lever.name!r} is a category: it takes a column and no bounds"
         if kind == "float" and (low is None or high is None or low >= high or lever.brings):
             yield f"the lever {lever.name!r} is a number: it takes bounds, low below high, and brings nothing"
+
+
+def _likeness_problems(spec: Workload) -> Iterator[str]:
+    if spec.likeness:
+        numbers = {feature.name for feature in spec.features if feature.type == "float"}
+        yield from likeness_problems(spec.likeness, _columns(spec), numbers)
 
 
 def _known(spec: Workload) -> set[str]:

@@ -15,6 +15,7 @@ import polars as pl
 from tasks.errors import Misdeclared
 from tasks.workloads.airtime import Airtime
 from tasks.workloads.checks import problems
+from tasks.workloads.likeness import Likeness
 from tasks.workloads.spans import Span
 
 ColumnType = Literal["float", "int", "text", "category", "month", "datetime"]
@@ -241,6 +242,7 @@ class Workload:
     airtime: Airtime | None = None
     # Tables made of all rows that were ever delivered, for whoever reads the store; by name.
     tables: Mapping[str, Callable[[pl.LazyFrame], pl.LazyFrame]] = field(default_factory=dict)
+    likeness: Likeness | None = None
 
     def __post_init__(self) -> None:
         problem = next(problems(self), None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from tasks.workloads.demo.tracks import generate
+from tasks.workloads.likeness import Likeness
 from tasks.workloads.spec import Candidate, Column, Feature, Holdout, Slice, Target, Threshold, Workload
 
 MINUTE_MS = 60_000.0
@@ -113,6 +114,13 @@ TRACKS = Workload(
     # An artist's tracks resemble each other in more than their sound: they stay on one side together.
     holdout=Holdout(share=0.2, folds=4, repeats=1, within="artist"),
     group="genre",
+    likeness=Likeness(
+        features=(*SHARES, "loudness", "bpm", "minutes"),
+        shown=("track", "artist", "genre"),
+        styles=("artist", "genre"),
+        moment="released_at",
+        trend="genre",
+    ),
     slices=(
         Slice("genre", "genre"),
         Slice(
