@@ -11,7 +11,7 @@ from feast import Entity, FeatureService, FeatureView, Field, FileSource
 from feast.types import Float64, String
 from feast.value_type import ValueType
 
-TTL = timedelta(days=400)
+TTL = timedelta(days=30)
 
 SOUND = [
     Field(name="danceability", dtype=Float64),
