@@ -1,4 +1,4 @@
-"""The command that names the rows most like one."""
+"""The commands that name the rows most like one, and that hand all vectors to a database which can be asked too."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ Entity = Annotated[str | None, typer.Option(metavar="ID", help="whose row: in th
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the commands."""
     app.command()(similar)
+    app.command()(vectors)
 
 
 def similar(
@@ -49,3 +50,25 @@ def similar(
     lines = [f"most like {found.asked} among {found.of:,} rows of {workload} {found.version} ({found.method}):"]
     lines += ["  " + "  ".join(str(value) for value in row.values()) for row in found.rows]
     screen.show(found, "\n".join(lines), json=json)
+
+
+def vectors(
+    workload: WorkloadName,
+    ring: Annotated[str, typer.Option(help="whose champion's")] = "prod",
+    json: Json = False,
+) -> None:
+    """Write the champion's vectors to the PostgreSQL of GREENLIGHT_VECTORS_DATABASE; the same again changes nothing.
+
+    Example: greenlight vectors tracks --ring prod
+    """
+    from tasks.adapters import neighbours, vector_tables
+
+    database = home.vectors_database()
+    if not database:
+        raise BadRequest("GREENLIGHT_VECTORS_DATABASE names no PostgreSQL to write to, as postgresql://user:pw@host/db")
+    bundle, alike = neighbours.opened(home.store(), home.root() / "keys", workloads.get(workload), ring)
+    written = vector_tables.write(database, workload, bundle.manifest.digest, alike)
+    done = "are there already" if written.unchanged else "were written"
+    screen.show(
+        written, f"{written.rows:,} vectors of {workload} {bundle.manifest.version} {done}: {written.table}", json=json
+    )

@@ -53,7 +53,7 @@ def find_trends(rows: pl.DataFrame, moment: str, by: str, figures: Sequence[str]
 
 
 def _decomposed(months: pl.DataFrame, figure: str) -> pl.DataFrame:
-    every = pl.DataFrame({MONTH: pl.date_range(months[MONTH].min(), months[MONTH].max(), "1mo", eager=True)})
+    every = months.select(pl.date_range(pl.col(MONTH).min(), pl.col(MONTH).max(), "1mo").alias(MONTH))
     whole = every.join(months.select(MONTH, ROWS, pl.col(figure).alias("value")), on=MONTH, how="left")
     bridged = whole["value"].interpolate().fill_null(strategy="backward").fill_null(strategy="forward")
     series, month = bridged.to_numpy(), whole[MONTH].dt.month().to_numpy()
