@@ -5,7 +5,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tasks.core.appraisal import realise
 from tasks.core.baselines import baselines
+from tasks.core.comparison import compare
 from tasks.core.evaluation import evaluate
 from tasks.core.metrics import merit
 from tasks.core.splitting import folds, split, units
@@ -110,3 +112,27 @@ def test_the_generator_keeps_what_it_says_it_planted():
 def test_a_misdeclared_split_or_rule_fails_with_a_sentence(change, sentence):
     with pytest.raises(Misdeclared, match=sentence):
         replace(TRACKS, **change)
+
+
+def test_a_champion_and_a_challenger_are_compared_by_the_brier_score():
+    actual = np.tile([1.0, 0, 0, 0, 0], 200)
+    sure, honest = np.zeros(1_000), np.full(1_000, 0.2)
+    told = {"target": "hit", "champion": "old", "margin": 0.02, "confidence": 0.95, "seed": 1}
+    assert compare(actual, sure, honest, **told, chance=True).outcome == "better"
+    # The absolute error would have kept the one that never says yes.
+    assert compare(actual, sure, honest, **told).outcome == "worse"
+
+
+def test_what_came_true_of_a_chance_is_told_as_its_brier_score():
+    rows = pl.DataFrame(
+        {
+            "entity": [f"t{number}" for number in range(10)],
+            "predicted": [0.2] * 10,
+            "low": [0.0] * 10,
+            "high": [1.0] * 10,
+            "actual": [1.0, 1.0, *[0.0] * 8],
+            "naive": [0.5] * 10,
+        }
+    )
+    found = realise("hit", rows, (), None, 0.95, chance=True)
+    assert found.mae.value == pytest.approx(0.16) and found.skill.value == pytest.approx(1 - 0.16 / 0.25)
