@@ -27,7 +27,6 @@ from deployments.commands import (
     rings,
     score,
     serve,
-    similar,
     simulate,
     stores,
     take,
@@ -161,7 +160,6 @@ collect.register(app)
 export.register(app)
 simulate.register(app)
 enrich.register(app)
-similar.register(app)
 timetable.register(app)
 experiment.register(app)
 

@@ -39,7 +39,7 @@ from tasks.core.appraisal import (
     realise,
     stand_beside,
 )
-from tasks.core.baselines import baselines, naive_features
+from tasks.core.baselines import baselines
 from tasks.core.digests import plain
 from tasks.core.evaluation import slice_labels
 from tasks.core.partitions import Partition, Table
@@ -103,7 +103,7 @@ def teacher(store: Store, keys: Path, spec: Workload, version: str) -> Teacher:
     until = trained_until(store, spec, bundle)
     if until is None:
         raise HomeDamaged(f"the training set of {spec.name} {version} has no row; restore it from a backup")
-    named = {*label_columns(spec), *([spec.group] if spec.group else []), *naive_features(spec)}
+    named = {*label_columns(spec), *([spec.group] if spec.group else [])}
     entities = training.select("_row", pl.col(spec.entity).alias(ENTITY)).collect()
     holdouts = {each.target: frames.read(store, each.predictions) for each in evidence.evaluations}
     return Teacher(
@@ -112,10 +112,7 @@ def teacher(store: Store, keys: Path, spec: Workload, version: str) -> Teacher:
         learned=training.select(sorted(named)).collect(),
         naive={each.target: each.baseline for each in evidence.evaluations},
         promises={
-            target: promise_of(
-                rows.join(entities, left_on="row", right_on="_row", how="inner", maintain_order="left"),
-                chance=spec.target(target).is_chance,
-            )
+            target: promise_of(rows.join(entities, left_on="row", right_on="_row", how="inner", maintain_order="left"))
             for target, rows in holdouts.items()
         },
     )
@@ -267,12 +264,11 @@ def _made(
             expected.append(Expected(target.name, waiting.height, expected_error(promise, waiting, confidence)))
         if not told.height:
             continue
-        parts, chance = [each.name for each in around.slices], target.is_chance
-        realised.append(realise(target.name, told, parts, promise, confidence, chance=chance))
+        realised.append(realise(target.name, told, [each.name for each in around.slices], promise, confidence))
         for version, _ in rivals:
             if version in told.columns:
                 heard = told.with_columns(pl.col(version).alias(RIVAL)).filter(pl.col(RIVAL).is_finite())
-                beside += [stand_beside(target.name, version, heard, confidence, chance=chance)] if heard.height else []
+                beside += [stand_beside(target.name, version, heard, confidence)] if heard.height else []
     return Appraisal(
         workload=about.workload,
         ring=about.ring,
@@ -295,7 +291,7 @@ def _made(
 def _around(store: Store, spec: Workload, day: Day, labels: pl.DataFrame) -> Around:
     """Read what is known of the day's rows from the snapshot they came from; without it there are no slices."""
     keys, group = keys_of(spec), [spec.group] if spec.group else []
-    before = naive_features(spec)
+    before = [target.previous for target in spec.targets if target.previous]
     scored = predictions.rows(store, day).select(keys).collect()
     truths = [truth_of(scored, labels, name, keys) for name in label_columns(spec)]
     head = store.head(blob_key(day.about.snapshot))

@@ -39,7 +39,6 @@ LIBRARIES = (
     "scipy",
     "skops",
     "torch",
-    "usearch",
     "xgboost",
 )
 
