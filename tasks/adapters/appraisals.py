@@ -39,7 +39,7 @@ from tasks.core.appraisal import (
     realise,
     stand_beside,
 )
-from tasks.core.baselines import baselines
+from tasks.core.baselines import baselines, naive_features
 from tasks.core.digests import plain
 from tasks.core.evaluation import slice_labels
 from tasks.core.partitions import Partition, Table
@@ -291,7 +291,7 @@ def _made(
 def _around(store: Store, spec: Workload, day: Day, labels: pl.DataFrame) -> Around:
     """Read what is known of the day's rows from the snapshot they came from; without it there are no slices."""
     keys, group = keys_of(spec), [spec.group] if spec.group else []
-    before = [target.previous for target in spec.targets if target.previous]
+    before = naive_features(spec)
     scored = predictions.rows(store, day).select(keys).collect()
     truths = [truth_of(scored, labels, name, keys) for name in label_columns(spec)]
     head = store.head(blob_key(day.about.snapshot))

@@ -40,6 +40,11 @@ def baselines(spec: Workload, train: pl.DataFrame, judge: pl.DataFrame, target: 
     return guesses
 
 
+def naive_features(spec: Workload) -> list[str]:
+    """Return the features that naive guesses read, of all targets."""
+    return list(dict.fromkeys(name for target in spec.targets for name in (target.previous, target.trend) if name))
+
+
 def _within(known: pl.Series, label: Floats, asked: pl.Series, figure: pl.Expr, otherwise: Floats) -> Floats:
     table = (
         pl.DataFrame({"group": known, "label": label})

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.core.baselines import baselines
+from tasks.core.baselines import baselines, naive_features
 from tasks.core.model_files import from_files, to_files
 from tasks.core.models import Model, calibrate, fit_correction, fit_scale, learn
 from tasks.errors import Misdeclared
@@ -82,3 +82,9 @@ def test_a_change_from_nothing_is_refused():
         replace(SPEC, targets=(replace(TARGET, trend="tomorrow"),))
     with pytest.raises(Misdeclared, match="a series alone has a width"):
         replace(SPEC, features=(*FEATURES, Feature("past", "series", "no width")))
+
+
+def test_naive_guesses_need_no_more_of_a_row_than_they_are_said_to_read():
+    # An appraisal has these columns of a day and no others.
+    rows = grown(60).select(TARGET.column, SPEC.group, *naive_features(SPEC))
+    assert {"previous", "trend"} <= set(baselines(SPEC, rows, rows, TARGET))
