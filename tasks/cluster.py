@@ -26,6 +26,9 @@ R = TypeVar("R")
 TRIES = 2
 CONNECT_SECONDS, WORKERS_SECONDS = 10, 60
 _wait: Any = distributed.wait
+# Dask gives these a level of their own, so that they went on talking where "distributed" was told to be silent.
+for _name in ("distributed.client", "distributed.gc"):
+    logging.getLogger(_name).setLevel(logging.NOTSET)
 
 
 @dataclass(frozen=True)

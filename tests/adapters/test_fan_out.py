@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 
 import pytest
 from prefect.task_runners import ThreadPoolTaskRunner
 
 import tasks
+from tasks.adapters.environment import QUIET
 from tasks.adapters.settings import settings
 from tasks.errors import BadRequest
 from tasks.fan_out import FAN_OUT
@@ -25,6 +28,15 @@ def test_a_cluster_that_is_asked_for_and_not_installed_is_a_bad_request(monkeypa
     monkeypatch.delattr(tasks, "cluster", raising=False)
     with pytest.raises(BadRequest, match=r"prefect_dask.* is not installed: pip install 'greenlight\[dask\]'"):
         FAN_OUT.duplicate()
+
+
+def test_dask_is_silent_where_it_is_told_to_be():
+    pytest.importorskip("distributed", reason="the extra dask is not installed")
+    talking = "import logging, tasks.cluster; print([n for n in logging.root.manager.loggerDict if n.split('.')[0] =="
+    talking += " 'distributed' and logging.getLogger(n).isEnabledFor(logging.WARNING)])"
+    asked = [sys.executable, "-c", talking]
+    said = subprocess.run(asked, env=os.environ | QUIET, capture_output=True, text=True, check=True).stdout
+    assert said == "[]\n"
 
 
 @pytest.mark.slow
