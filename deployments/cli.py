@@ -27,6 +27,7 @@ from deployments.commands import (
     rings,
     score,
     serve,
+    similar,
     simulate,
     stores,
     take,
@@ -160,6 +161,7 @@ collect.register(app)
 export.register(app)
 simulate.register(app)
 enrich.register(app)
+similar.register(app)
 timetable.register(app)
 experiment.register(app)
 

@@ -11,10 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tasks import workloads
 from tasks.core.digests import plain
 from tasks.core.run import RunSummary
 from tasks.core.values import Evaluation, Interval, StageTime, Verdict
 
+# From here on an error is told in whole numbers, below in three figures.
+LARGE = 100
 MARKS = {"pass": ("✓", "green"), "fail": ("✗", "red"), "inconclusive": ("?", "yellow")}
 
 
@@ -98,7 +101,7 @@ def _scorecards(summary: RunSummary) -> Table:
     table = Table(
         "target",
         "winner",
-        "MAE",
+        "MAE (of a chance: Brier score)" if _chances(summary) else "MAE",
         "R²",
         "skill over the best naive baseline",
         "baseline",
@@ -112,11 +115,16 @@ def _scorecards(summary: RunSummary) -> Table:
     return table
 
 
+def _chances(summary: RunSummary) -> bool:
+    spec = workloads.get(summary.run.workload)
+    return any(spec.target(evaluation.target).is_chance for evaluation in summary.evaluations)
+
+
 def _cells(evaluation: Evaluation) -> tuple[str, ...]:
     return (
         evaluation.target,
         evaluation.algorithm,
-        _interval(evaluation.mae, ",.0f"),
+        _interval(evaluation.mae, ",.0f" if evaluation.mae.value >= LARGE else ",.3g"),
         _interval(evaluation.r2, ".2f"),
         _interval(evaluation.skill, "+.2f"),
         evaluation.baseline,

@@ -16,6 +16,7 @@ from tasks.core.archetypes import find_archetypes
 from tasks.core.digests import canonical_json
 from tasks.core.evidence import Portrait
 from tasks.core.influence import measure_influence
+from tasks.core.likeness import find_likeness, to_files
 from tasks.core.profile import build_profile
 from tasks.core.run import Run
 from tasks.core.values import Blob, Contracted, Evaluation, TrainingSet
@@ -43,7 +44,7 @@ def portray(run: Run, contracted: Contracted, training_set: TrainingSet, evaluat
             lambda: _portray(spec, contracted, training_set, predictions),
         )
         told.rows, told.reused = training_set.row_count, found.reused
-        told.note = "archetypes, influence, reference profile"
+        told.note = "archetypes, influence, likeness, reference profile"
     return found.value
 
 
@@ -55,7 +56,8 @@ def _portray(
     with scratch(spec.name) as folder:
         profile = put_blob(store(), build_profile(rows, spec, judged))
         archetypes, assignments = _archetypes(spec, rows, folder)
-        return Portrait(archetypes, assignments, _influence(spec, contracted, folder), profile)
+        influence = _influence(spec, contracted, folder)
+        return Portrait(archetypes, assignments, influence, profile, _likeness(spec, contracted, rows))
 
 
 def _archetypes(spec: Workload, rows: pl.DataFrame, folder: Path) -> tuple[Blob | None, Blob | None]:
@@ -85,3 +87,13 @@ def _influence(spec: Workload, contracted: Contracted, folder: Path) -> dict[str
         kept[by] = frames.keep(store(), table.groups, folder, f"influence_{by}")
         kept[f"{by}_concentration"] = frames.keep(store(), table.concentration, folder, f"concentration_{by}")
     return kept
+
+
+def _likeness(spec: Workload, contracted: Contracted, rows: pl.DataFrame) -> dict[str, Blob]:
+    if spec.likeness is None:
+        return {}
+    beside = [name for name in spec.likeness.shown if name not in rows.columns]
+    told = frames.read(store(), contracted.accepted).select("_row", *beside)
+    named = rows.join(told, on="_row", how="left", maintain_order="left")
+    found = find_likeness(named, spec.likeness, spec.entity, spec.holdout.seed)
+    return {name: put_blob(store(), content) for name, content in to_files(found).items()}

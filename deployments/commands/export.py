@@ -12,7 +12,7 @@ import typer
 from deployments import screen
 from deployments.options import Json, WorkloadName
 from tasks import workloads
-from tasks.adapters import export_files, exports, home
+from tasks.adapters import export_files, exports, home, portraits
 from tasks.adapters.signing import trusted_keys
 from tasks.core.partitions import checked_day
 from tasks.errors import BadRequest
@@ -39,6 +39,8 @@ class What(StrEnum):
     predictions = "predictions"
     metrics = "metrics"
     history = "history"
+    trends = "trends"
+    styles = "styles"
 
 
 def register(app: typer.Typer) -> None:
@@ -51,18 +53,22 @@ def export(
     to: To,
     form: Annotated[Form, typer.Option("--format", help="json, csv, xlsx or parquet")] = Form.csv,
     what: Annotated[
-        What, typer.Option(help="predictions of a ring, metrics of every version, or history: the ledger")
+        What,
+        typer.Option(
+            help="predictions of a ring, metrics of every version, history: the ledger; of the rows a champion learned "
+            "from, trends by month or styles: how far groups are apart"
+        ),
     ] = What.predictions,
-    ring: Annotated[str | None, typer.Option(help="whose predictions (else prod's) or history (else every ring's)")] = (
-        None
-    ),
+    ring: Annotated[
+        str | None, typer.Option(help="whose predictions, trends, styles (else prod's) or history (else every ring's)")
+    ] = None,
     date: Day = None,
     since: Since = None,
     until: Until = None,
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Write predictions, metrics or history to a file: verified first, in bounded memory, whole or not at all.
+    """Write what was published or recorded to a file: verified first, in bounded memory, whole or not at all.
 
     Example: greenlight export channels --what predictions --since 2026-11-01 --format parquet --to november.parquet
     """
@@ -81,6 +87,10 @@ def _rows(workload: str, what: What, ring: str | None, since: str | None, until:
         if ring is not None:
             raise BadRequest("metrics are those of every version, wherever it serves; leave --ring out")
         return exports.metrics(store, trusted_keys(keys), workload)
+    if what is What.trends:
+        return portraits.trends(store, keys, workloads.get(workload), ring or "prod")
+    if what is What.styles:
+        return portraits.styles(store, keys, workloads.get(workload), ring or "prod")
     return exports.days(store, trusted_keys(keys), workload, ring or "prod", since, until)
 
 

@@ -103,7 +103,7 @@ def teacher(store: Store, keys: Path, spec: Workload, version: str) -> Teacher:
     until = trained_until(store, spec, bundle)
     if until is None:
         raise HomeDamaged(f"the training set of {spec.name} {version} has no row; restore it from a backup")
-    named = {*label_columns(spec), *([spec.group] if spec.group else [])}
+    named = {*label_columns(spec), *([spec.group] if spec.group else []), *naive_features(spec)}
     entities = training.select("_row", pl.col(spec.entity).alias(ENTITY)).collect()
     holdouts = {each.target: frames.read(store, each.predictions) for each in evidence.evaluations}
     return Teacher(
@@ -112,7 +112,10 @@ def teacher(store: Store, keys: Path, spec: Workload, version: str) -> Teacher:
         learned=training.select(sorted(named)).collect(),
         naive={each.target: each.baseline for each in evidence.evaluations},
         promises={
-            target: promise_of(rows.join(entities, left_on="row", right_on="_row", how="inner", maintain_order="left"))
+            target: promise_of(
+                rows.join(entities, left_on="row", right_on="_row", how="inner", maintain_order="left"),
+                chance=spec.target(target).is_chance,
+            )
             for target, rows in holdouts.items()
         },
     )
@@ -264,11 +267,12 @@ def _made(
             expected.append(Expected(target.name, waiting.height, expected_error(promise, waiting, confidence)))
         if not told.height:
             continue
-        realised.append(realise(target.name, told, [each.name for each in around.slices], promise, confidence))
+        parts, chance = [each.name for each in around.slices], target.is_chance
+        realised.append(realise(target.name, told, parts, promise, confidence, chance=chance))
         for version, _ in rivals:
             if version in told.columns:
                 heard = told.with_columns(pl.col(version).alias(RIVAL)).filter(pl.col(RIVAL).is_finite())
-                beside += [stand_beside(target.name, version, heard, confidence)] if heard.height else []
+                beside += [stand_beside(target.name, version, heard, confidence, chance=chance)] if heard.height else []
     return Appraisal(
         workload=about.workload,
         ring=about.ring,

@@ -19,9 +19,11 @@ from tasks.adapters.provenance import features_digest, library_versions, other_v
 from tasks.adapters.sbom import bill_of_materials
 from tasks.adapters.signing import service_signer, trusted_keys
 from tasks.adapters.store import Store
+from tasks.core import likeness
 from tasks.core.card import write_card
 from tasks.core.digests import canonical_json
 from tasks.core.evidence import Evidence
+from tasks.core.likeness import Alike
 from tasks.core.manifest import About
 from tasks.core.model_files import from_files
 from tasks.core.models import Model
@@ -30,7 +32,7 @@ from tasks.errors import BadRequest, HomeDamaged
 from tasks.workloads.spec import Workload
 
 EVIDENCE, PROFILE, CARD, ENVIRONMENT = "evidence.json", "profile.json", "card.md", "environment.json"
-SBOM = "sbom.cdx.json"
+SBOM, LIKENESS = "sbom.cdx.json", "likeness/"
 # How rows became features; "features" is how Feast was told of them.
 DERIVED = "derive"
 _EVIDENCE = TypeAdapter(Evidence)
@@ -47,6 +49,7 @@ def publish(store: Store, keys: Path, spec: Workload, evidence: Evidence) -> Cha
     }
     for evaluation in evidence.evaluations:
         files |= evaluation.files
+    files |= {f"{LIKENESS}{name}": blob for name, blob in evidence.portrait.likeness.items()}
     about = About(
         targets=tuple(each.target for each in evidence.evaluations),
         lineage={
@@ -111,6 +114,16 @@ def _files(bundle: Bundle, prefix: str) -> Iterator[tuple[str, bytes]]:
         )
     for path, blob in found.items():
         yield path.removeprefix(prefix), read_blob(bundle.store, blob)
+
+
+def likeness_of(bundle: Bundle) -> Alike:
+    """Return what rows can be asked for their like with, out of a verified bundle; raises BadRequest if it has none."""
+    if not any(path.startswith(LIKENESS) for path in bundle.manifest.files):
+        raise BadRequest(
+            f"the bundle {bundle.manifest.workload}/{bundle.manifest.version} knows no likeness: the workload declares "
+            "none, or it was trained before there was any; retrain it"
+        )
+    return likeness.from_files(dict(_files(bundle, LIKENESS)))
 
 
 def golden_of(bundle: Bundle, target: str) -> Mapping[str, Sequence[Mapping[str, Any]]]:

@@ -72,7 +72,7 @@ class _Contest:
     def ground(self, evaluation: Evaluation) -> comparison.Ground:
         rows = self._held_out(evaluation)
         return comparison.Ground(
-            rows[self.spec.entity],
+            rows[self.spec.witness],
             unseen=self._unseen(rows, evaluation.target),
             answerable=self._answerable(rows),
             blocks=self._blocks(rows),
@@ -107,6 +107,7 @@ class _Contest:
             reason=ground.left_out,
             gate=self.gate,
             parts=self._parts(paired),
+            chance=self.spec.target(evaluation.target).is_chance,
         )
 
     def _blocks(self, rows: pl.DataFrame) -> pl.Series | None:
@@ -149,7 +150,7 @@ class _Contest:
         known, held_out = self._champion_rows, frames.read(self.store, evaluated[0].predictions)["row"]
         label, refitted = self.spec.target(target).column, evaluated[0].describes != "shipped"
         if not self._by_time:
-            entity = self.spec.entity
+            entity = self.spec.witness
             learned = comparison.learned_from(known, held_out, entity=entity, label=label, refitted_on_all=refitted)
             return comparison.unseen(rows[entity], learned)
         moment = self.spec.event_time

@@ -301,7 +301,7 @@ def _frame_columns(spec: Workload) -> list[str]:
     declared = {column.name for column in spec.columns}
     judged = [target.column for target in spec.targets] + [part.column for part in spec.slices] + [spec.group]
     beside = [name for name in judged if name in declared and name not in spec.feature_names]
-    return list(dict.fromkeys([spec.entity, spec.event_time, ROW, *beside]))
+    return list(dict.fromkeys([spec.entity, spec.event_time, ROW, spec.witness, *beside]))
 
 
 def _entity_rows(spec: Workload, accepted: Path) -> pl.LazyFrame:

@@ -95,6 +95,11 @@ def studies_database() -> str:
     return settings().tuning_storage.get_secret_value()
 
 
+def vectors_database() -> str:
+    """Return the database vectors are written to; empty: none."""
+    return settings().vectors_database.get_secret_value()
+
+
 def device() -> Device:
     """Return where models train: what the settings say, else a GPU if there is one."""
     return pick_device(settings().device)

@@ -39,6 +39,7 @@ LIBRARIES = (
     "scipy",
     "skops",
     "torch",
+    "usearch",
     "xgboost",
 )
 

@@ -139,6 +139,9 @@ class Settings(BaseSettings):
     tuning_storage: SecretStr = Field(
         default=SecretStr(""), description="the database tuning keeps its studies in; empty: journals in the home"
     )
+    vectors_database: SecretStr = Field(
+        default=SecretStr(""), description="a PostgreSQL with pgvector that `greenlight vectors` writes to; empty: none"
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where torch and boosting train")
 
     @field_validator("mirrors", mode="before")

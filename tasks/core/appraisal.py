@@ -18,6 +18,7 @@ import scipy
 from tasks.core.digests import digest_of
 from tasks.core.drawing import short
 from tasks.core.intervals import wilson
+from tasks.core.metrics import error_of
 from tasks.core.promise import Promise, expected_error
 from tasks.core.rollback import Observation
 from tasks.core.values import Interval
@@ -176,12 +177,18 @@ class Staleness:
 
 
 def realise(
-    target: str, rows: pl.DataFrame, slices: Sequence[str], promise: Promise | None, confidence: float
+    target: str,
+    rows: pl.DataFrame,
+    slices: Sequence[str],
+    promise: Promise | None,
+    confidence: float,
+    *,
+    chance: bool = False,
 ) -> Realised:
     """Appraise *rows*: ``entity``, ``predicted``, ``low``, ``high``, ``actual``, ``naive``, and labels by slice."""
     known = rows.with_columns(
-        (pl.col(ACTUAL) - pl.col(PREDICTED)).abs().alias(ERROR),
-        (pl.col(ACTUAL) - pl.col(NAIVE)).abs().alias("_naive_error"),
+        error_of(ACTUAL, PREDICTED, chance=chance).alias(ERROR),
+        error_of(ACTUAL, NAIVE, chance=chance).alias("_naive_error"),
         pl.lit(1.0).alias(ONE),
     )
     held = int(known.select(pl.col(ACTUAL).is_between(LOW, HIGH).sum()).item())
@@ -198,11 +205,11 @@ def realise(
     )
 
 
-def stand_beside(target: str, version: str, rows: pl.DataFrame, confidence: float) -> Beside:
+def stand_beside(target: str, version: str, rows: pl.DataFrame, confidence: float, *, chance: bool = False) -> Beside:
     """Compare what a challenger said of the same *rows* (``rival``) with the champion's errors."""
     errors = rows.with_columns(
-        (pl.col(ACTUAL) - pl.col(PREDICTED)).abs().alias(ERROR),
-        (pl.col(ACTUAL) - pl.col(RIVAL)).abs().alias("_rival_error"),
+        error_of(ACTUAL, PREDICTED, chance=chance).alias(ERROR),
+        error_of(ACTUAL, RIVAL, chance=chance).alias("_rival_error"),
         pl.lit(1.0).alias(ONE),
     )
     larger = ratio(errors, "_rival_error", ERROR, confidence)

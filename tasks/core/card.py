@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from tasks.core.evidence import Evidence
 from tasks.core.failures import untrained
 from tasks.core.values import Evaluation, Interval
-from tasks.workloads.spec import Workload
+from tasks.workloads.spec import Target, Workload
 
 
 def write_card(spec: Workload, evidence: Evidence) -> str:
@@ -51,11 +51,11 @@ def _models(spec: Workload, evidence: Evidence) -> Iterator[str]:
         yield ""
         yield f"### {each.target}: {each.algorithm}"
         yield ""
-        yield from _numbers(each, spec.target(each.target).unit, evidence.measured_for.confidence)
+        yield from _numbers(each, spec.target(each.target), evidence.measured_for.confidence)
     yield ""
 
 
-def _numbers(each: Evaluation, unit: str, confidence: float) -> Iterator[str]:
+def _numbers(each: Evaluation, target: Target, confidence: float) -> Iterator[str]:
     whose = (
         "The numbers describe the model in this bundle."
         if each.describes == "shipped"
@@ -65,11 +65,16 @@ def _numbers(each: Evaluation, unit: str, confidence: float) -> Iterator[str]:
     yield ""
     yield f"| | value | {confidence:.0%} interval |"
     yield "|---|---|---|"
-    for name, interval, form in (("MAE", each.mae, ",.4g"), ("R²", each.r2, ".3f"), ("skill", each.skill, "+.3f")):
-        yield _line(f"{name} ({unit})" if name == "MAE" else name, interval, form)
+    error = "Brier score" if target.is_chance else "MAE"
+    yield _line(error if target.is_chance else f"MAE ({target.unit})", each.mae, ",.4g")
+    if each.rmse_interval and each.spearman_interval:
+        yield _line(f"RMSE ({target.unit})", each.rmse_interval, ",.4g")
+        yield _line("rank correlation", each.spearman_interval, ".3f")
+    yield _line("R²", each.r2, ".3f")
+    yield _line("skill", each.skill, "+.3f")
     yield _line(f"coverage of {each.coverage_wanted:.0%} prediction intervals", each.coverage, ".1%")
     yield ""
-    yield f"Skill is 1 − MAE / MAE of the best naive baseline, here the {each.baseline}."
+    yield f"Skill is 1 − {error} / {error} of the best naive baseline, here the {each.baseline}."
 
 
 def _line(name: str, interval: Interval, form: str) -> str:

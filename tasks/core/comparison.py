@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from tasks.core import metrics
 from tasks.core.intervals import entity_sums
 from tasks.core.paired import DRAWS, Halves, Odds, halves, holm, odds
 from tasks.core.values import Interval
@@ -104,8 +105,9 @@ def compare(
     reason: str = "",
     gate: Gate | None = None,
     parts: Sequence[Part] = (),
+    chance: bool = False,
 ) -> Comparison:
-    """Compare absolute errors row by row, drawing whole entities (numbered from 0) where they are given.
+    """Compare errors row by row, drawing whole entities (numbered from 0) where they are given.
 
     With *gate*, the odds of the rule and its slices (*parts*) are looked at as well. One comparison alone is not
     corrected for the others: ``corrected`` does that.
@@ -115,7 +117,9 @@ def compare(
         told = f"{strange} of {actual.size} rows have a label or a prediction that is no number"
         return not_compared(target, champion, margin=margin, confidence=confidence, reason=told)
     units = np.arange(actual.size) if entities is None else entities
-    was, now = (_sums(np.abs(actual - answer), units, parts) for answer in (by_champion, by_challenger))
+    was, now = (
+        _sums(metrics.errors(actual, answer, chance=chance), units, parts) for answer in (by_champion, by_challenger)
+    )
     drawn = halves(was, now, seed=seed, draws=draws)
     change = drawn.interval(one_sided(confidence))
     found = Comparison(

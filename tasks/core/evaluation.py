@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import scipy
 
 from tasks.core import metrics
 from tasks.core.baselines import baselines
@@ -110,10 +111,10 @@ def slice_labels(part: Slice, rows: pl.DataFrame) -> pl.Series:
 
 
 def _calibrated(spec: Workload, target: Target, learned: Learned, known: pl.DataFrame) -> Model:
-    log, actual = learned.scale.log, known["link_actual"].to_numpy()
+    scale, actual, links = learned.scale, known["link_actual"].to_numpy(), (known["link"], known["link_bare"])
     full, bare = (
-        calibrate(known[name].to_numpy(), actual, log=log, shifted=not target.as_change)
-        for name in ("link", "link_bare")
+        calibrate(link.to_numpy(), actual, log=scale.log, chance=scale.chance, shifted=not target.as_change)
+        for link in links
     )
     return Model(target.name, target.unit, learned, optional_features(spec, target), full, bare)
 
@@ -139,7 +140,7 @@ def _hear(spec: Workload, target: Target, model: Model, train: pl.DataFrame, hol
     """Answer the holdout; its ``baseline`` is the naive guess that is hardest to beat there."""
     actual = numbers(holdout[target.column])
     naive = baselines(spec, train, holdout, target)
-    best = min(naive, key=lambda name: metrics.mae(actual, naive[name]))
+    best = min(naive, key=lambda name: metrics.mae(actual, naive[name], chance=target.is_chance))
     answered = pl.DataFrame({"row": holdout["_row"], "actual": actual}).hstack(model.score(holdout))
     labels = [slice_labels(part, holdout) for part in spec.slices]
     predictions = answered.with_columns(pl.Series("baseline", naive[best]), *labels)
@@ -150,8 +151,10 @@ def _hear(spec: Workload, target: Target, model: Model, train: pl.DataFrame, hol
 def _judged(hearing: _Hearing, rows_trained: int, *, refitted: bool) -> Judged:
     actual, low, high = (hearing.column(name) for name in ("actual", "low", "high"))
     predicted, expected = hearing.column("predicted"), hearing.column("expected")
-    found = metrics.merit(actual, predicted, expected, log=hearing.model.learned.scale.log)
-    sums = entity_sums(_terms(hearing.predictions), hearing.units)
+    chance = hearing.target.is_chance
+    found = metrics.merit(actual, predicted, expected, log=hearing.model.learned.scale.log, chance=chance)
+    sums = entity_sums(_terms(hearing.predictions, hearing.target), hearing.units)
+    ranks = entity_sums(_rank_terms(actual, predicted), hearing.units)
     confidence, seed = hearing.spec.gate.confidence, hearing.spec.holdout.seed
     held = int(np.sum((low <= actual) & (actual <= high)))
     return Judged(
@@ -168,24 +171,42 @@ def _judged(hearing: _Hearing, rows_trained: int, *, refitted: bool) -> Judged:
         spearman=found.spearman,
         skill=bootstrap(sums, _skill, confidence=confidence, seed=seed),
         baseline=hearing.baseline,
-        baselines=tuple(_baseline_score(name, actual, guess) for name, guess in hearing.naive.items()),
+        baselines=tuple(_baseline_score(name, actual, guess, hearing.target) for name, guess in hearing.naive.items()),
         slices=(*_slice_scores(hearing), *_bare_score(hearing)),
         coverage_wanted=COVERAGE,
         coverage=wilson(held, actual.size, confidence),
         importances=_importances(hearing),
+        rmse_interval=bootstrap(sums, _rmse, confidence=confidence, seed=seed),
+        spearman_interval=bootstrap(ranks, _correlation, confidence=confidence, seed=seed),
     )
 
 
-def _terms(predictions: pl.DataFrame) -> Floats:
+def _terms(predictions: pl.DataFrame, target: Target) -> Floats:
     actual, predicted, expected, naive = (
         predictions[name].to_numpy() for name in ("actual", "predicted", "expected", "baseline")
     )
-    errors = np.abs(actual - predicted), np.abs(actual - naive), (actual - expected) ** 2
-    return np.column_stack([np.ones_like(actual), *errors, actual, actual**2])
+    made, left = (metrics.errors(actual, answer, chance=target.is_chance) for answer in (predicted, naive))
+    return np.column_stack([np.ones_like(actual), made, left, (actual - expected) ** 2, actual, actual**2])
 
 
 def _mae(totals: Floats) -> Floats:
     return totals[..., ERROR] / totals[..., COUNT]
+
+
+def _rank_terms(actual: Floats, predicted: Floats) -> Floats:
+    """Return what the rank correlation is summed from; ranks are those in the whole holdout, not drawn again."""
+    a, b = (scipy.stats.rankdata(side) / side.size - 0.5 for side in (actual, predicted))
+    return np.column_stack([np.ones_like(a), a, b, a * a, b * b, a * b])
+
+
+def _correlation(totals: Floats) -> Floats:
+    count, a, b, aa, bb, ab = np.moveaxis(totals, -1, 0)
+    norm = np.sqrt(np.maximum((aa - a * a / count) * (bb - b * b / count), 0.0))
+    return np.where(norm > 1e-12, (ab - a * b / count) / np.where(norm > 1e-12, norm, 1.0), 0.0)
+
+
+def _rmse(totals: Floats) -> Floats:
+    return np.sqrt(totals[..., SQUARE] / totals[..., COUNT])
 
 
 def _skill(totals: Floats) -> Floats:
@@ -199,9 +220,9 @@ def _r2(totals: Floats) -> Floats:
     return np.where(spread > 0, 1.0 - totals[..., SQUARE] / np.where(spread > 0, spread, 1.0), 0.0)
 
 
-def _baseline_score(name: str, actual: Floats, guess: Floats) -> BaselineScore:
+def _baseline_score(name: str, actual: Floats, guess: Floats, target: Target) -> BaselineScore:
     rmse = float(np.sqrt(np.mean((actual - guess) ** 2)))
-    return BaselineScore(name, metrics.mae(actual, guess), rmse, metrics.r2(actual, guess))
+    return BaselineScore(name, metrics.mae(actual, guess, chance=target.is_chance), rmse, metrics.r2(actual, guess))
 
 
 def _slice_scores(hearing: _Hearing) -> list[SliceScore]:
@@ -234,9 +255,9 @@ def _bare_score(hearing: _Hearing) -> list[SliceScore]:
 def _slice_score(hearing: _Hearing, name: str, label: str, rows: npt.NDArray[np.bool_]) -> SliceScore:
     part = hearing.predictions.filter(pl.Series(rows))
     places = np.unique(hearing.units[rows], return_inverse=True)[1]
-    sums = entity_sums(_terms(part), places)
+    sums = entity_sums(_terms(part, hearing.target), places)
     skill = bootstrap(sums, _skill, confidence=hearing.spec.gate.confidence, seed=hearing.spec.holdout.seed)
-    mae = metrics.mae(part["actual"].to_numpy(), part["predicted"].to_numpy())
+    mae = metrics.mae(part["actual"].to_numpy(), part["predicted"].to_numpy(), chance=hearing.target.is_chance)
     return SliceScore(name, label, part.height, mae, skill)
 
 
@@ -247,12 +268,12 @@ def _importances(hearing: _Hearing) -> dict[str, float]:
         shares = hash_shares(rows[spec.entity], "importance")
         rows = rows[np.sort(np.argsort(shares, kind="stable")[:ROWS_SHUFFLED_MOST])]
     actual = numbers(rows[hearing.target.column])
-    before = metrics.mae(actual, model.predict(rows))
+    before = metrics.mae(actual, model.predict(rows), chance=hearing.target.is_chance)
     rises = {}
     for place, feature in enumerate(model.learned.features):
         chance = np.random.default_rng([spec.holdout.seed, place])
         orders = [chance.permutation(rows.height) for _ in range(SHUFFLES)]
         shuffled = pl.concat([rows.with_columns(rows[feature.name].gather(order)) for order in orders])
-        after = metrics.mae(np.tile(actual, SHUFFLES), model.predict(shuffled))
+        after = metrics.mae(np.tile(actual, SHUFFLES), model.predict(shuffled), chance=hearing.target.is_chance)
         rises[feature.name] = after / before - 1.0 if before > 0 else 0.0
     return dict(sorted(rises.items(), key=lambda rise: (-rise[1], rise[0])))

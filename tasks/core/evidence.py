@@ -6,7 +6,7 @@ It holds no time and no place, so that the same rows, code and policy give the s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tasks.core.values import Blob, Contracted, Evaluation, Scorecard, Snapshot, TrainingSet
 from tasks.workloads.spec import Gate
@@ -14,12 +14,16 @@ from tasks.workloads.spec import Gate
 
 @dataclass(frozen=True)
 class Portrait:
-    """What the data look like, as blobs: archetypes (JSON) with their assignments, influence, reference profile."""
+    """What the data look like, as blobs: archetypes (JSON) with their assignments, influence, reference profile.
+
+    ``likeness`` are the files that rows are asked for their like with.
+    """
 
     archetypes: Blob | None
     assignments: Blob | None
     influence: Mapping[str, Blob]
     profile: Blob
+    likeness: Mapping[str, Blob] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Figures of merit and nothing else: what is an error, what is explained, what is better than a naive guess.
 
 A conditional median is judged by MAE, a conditional mean by RMSE and R²: each figure gets the prediction it is
-consistent for (Gneiting 2011, "Making and Evaluating Point Forecasts").
+consistent for (Gneiting 2011, "Making and Evaluating Point Forecasts"). A chance has one prediction, its mean, and one
+error, the squared one: the mean of that is the Brier score, and an absolute error would reward 0 and 1.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 import scipy
 
 Floats = npt.NDArray[np.float64]
@@ -17,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Merit:
-    """How predictions did, in the target's unit."""
+    """How predictions did, in the target's unit; ``mae`` of a chance is its Brier score."""
 
     mae: float
     rmse: float
@@ -26,10 +28,10 @@ class Merit:
     spearman: float
 
 
-def merit(actual: Floats, predicted: Floats, expected: Floats, *, log: bool) -> Merit:
+def merit(actual: Floats, predicted: Floats, expected: Floats, *, log: bool, chance: bool = False) -> Merit:
     """Judge the median *predicted* by MAE, ranks and log R², and the mean *expected* by RMSE and R²."""
     return Merit(
-        mae=mae(actual, predicted),
+        mae=mae(actual, predicted, chance=chance),
         rmse=float(np.sqrt(np.mean((actual - expected) ** 2))),
         r2=r2(actual, expected),
         log_r2=r2(np.log1p(actual), np.log1p(predicted)) if log else r2(actual, predicted),
@@ -37,9 +39,21 @@ def merit(actual: Floats, predicted: Floats, expected: Floats, *, log: bool) -> 
     )
 
 
-def mae(actual: Floats, predicted: Floats) -> float:
-    """Return the mean absolute error."""
-    return float(np.mean(np.abs(actual - predicted)))
+def errors(actual: Floats, predicted: Floats, *, chance: bool = False) -> Floats:
+    """Return each row's error: absolute, or squared where what is predicted is a *chance*."""
+    apart: Floats = np.abs(actual - predicted)
+    return apart**2 if chance else apart
+
+
+def error_of(actual: str, predicted: str, *, chance: bool) -> pl.Expr:
+    """Return ``errors`` of two columns."""
+    apart = (pl.col(actual) - pl.col(predicted)).abs()
+    return apart**2 if chance else apart
+
+
+def mae(actual: Floats, predicted: Floats, *, chance: bool = False) -> float:
+    """Return the mean absolute error, or the Brier score of a *chance*."""
+    return float(np.mean(errors(actual, predicted, chance=chance)))
 
 
 def r2(actual: Floats, predicted: Floats) -> float:

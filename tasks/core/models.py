@@ -37,7 +37,7 @@ REACH = 0.5
 
 @dataclass(frozen=True)
 class Scale:
-    """Between the target's unit and the standardised scale it is learned on.
+    """Between the target's unit and the standardised scale it is learned on; a ``chance`` stays from 0 to 1.
 
     Where a change is learned, ``center`` and ``spread`` are the change's, and ``start`` is the link changed from where
     the label *before* is not known.
@@ -50,6 +50,7 @@ class Scale:
     low: float
     high: float
     start: float = 0.0
+    chance: bool = False
 
     def link(self, label: Floats) -> Floats:
         """Return labels on the learned scale, log1p(label / unit) where ``log``; not standardised."""
@@ -57,6 +58,8 @@ class Scale:
 
     def label(self, link: Floats) -> Floats:
         """Return the target's unit; never below zero on a log scale."""
+        if self.chance:
+            return np.clip(link, 0.0, 1.0)
         return np.maximum(np.expm1(link), 0.0) * self.unit if self.log else link
 
     def base(self, before: Floats | None) -> Floats:
@@ -108,6 +111,7 @@ class Correction:
     ``shift`` is the median residual. ``smear`` is Duan's smearing factor (1983), the mean of exp(residual), here
     weighted by exp(prediction) (Snowdon's ratio, 1991): small labels scatter more on a log scale, and an even mean
     would inflate the large ones. It makes predicted and true totals equal. On the identity scale: the mean residual.
+    Of a chance both are the mean residual, since the median of 0 and 1 is no chance.
     """
 
     shift: float
@@ -119,7 +123,9 @@ class Correction:
 
     def mean(self, link: Floats, scale: Scale) -> Floats:
         """Return the conditional mean in the target's unit."""
-        return np.maximum(np.exp(link) * self.smear - 1.0, 0.0) * scale.unit if scale.log else link + self.smear
+        if scale.log:
+            return np.maximum(np.exp(link) * self.smear - 1.0, 0.0) * scale.unit
+        return scale.label(link + self.smear)
 
 
 @dataclass(frozen=True)
@@ -211,15 +217,13 @@ def prepare(spec: Workload, rows: pl.DataFrame, target: Target, *, unit: float) 
     scale = fit_scale(target, label[~stop], unit, before)
     features = spec.features_for(target)
     encoder = fit_encoder(fit_rows, features, scale.link(label[~stop]) - scale.base(before))
-    taught, taught_label = _with_gaps(fit_rows, label[~stop], optional_features(spec, target), spec.holdout.seed)
-    held_back = rows.filter(pl.Series(stop))
+    taught = _with_gaps(fit_rows, label[~stop], optional_features(spec, target), spec.holdout.seed)
     return Material(
         features,
         encoder,
         scale,
-        taught,
-        taught_label,
-        held_back,
+        *taught,
+        rows.filter(pl.Series(stop)),
         label[stop],
         spec.holdout.seed,
         previous,
@@ -280,7 +284,7 @@ def label_unit(target: Target, label: Floats) -> float:
 
 def fit_scale(target: Target, label: Floats, unit: float, before: Floats | None = None) -> Scale:
     """Fit the standardisation and the reach of predictions; of the change from *before*, where that is learned."""
-    bare = Scale(target.transform == "log1p", unit, 0.0, 1.0, 0.0, 0.0)
+    bare = Scale(target.transform == "log1p", unit, 0.0, 1.0, 0.0, 0.0, chance=target.is_chance)
     link = bare.link(label)
     spread = float(link.std()) or 1.0
     low, high = float(link.min() - REACH * spread), float(link.max() + REACH * spread)
@@ -291,7 +295,9 @@ def fit_scale(target: Target, label: Floats, unit: float, before: Floats | None 
     return replace(started, center=float(change.mean()), spread=float(change.std()) or 1.0)
 
 
-def fit_correction(link: Floats, actual_link: Floats, *, log: bool, shifted: bool = True) -> Correction:
+def fit_correction(
+    link: Floats, actual_link: Floats, *, log: bool, chance: bool = False, shifted: bool = True
+) -> Correction:
     """Fit median shift and smearing on out-of-fold predictions and truths, both on the learned scale.
 
     A change is not to be *shifted*: residuals are as large as the change, so one shift for all would move every count
@@ -299,12 +305,15 @@ def fit_correction(link: Floats, actual_link: Floats, *, log: bool, shifted: boo
     """
     residuals = actual_link - link
     smear = np.exp(actual_link).sum() / np.exp(link).sum() if log else residuals.mean()
-    return Correction(float(np.median(residuals)) if shifted else 0.0, float(smear))
+    shift = np.median(residuals) if shifted else 0.0
+    return Correction(float(smear if chance else shift), float(smear))
 
 
-def calibrate(link: Floats, actual_link: Floats, *, log: bool, shifted: bool = True) -> Calibration:
+def calibrate(
+    link: Floats, actual_link: Floats, *, log: bool, chance: bool = False, shifted: bool = True
+) -> Calibration:
     """Learn correction and band from out-of-fold predictions and truths, both on the learned scale."""
-    correction = fit_correction(link, actual_link, log=log, shifted=shifted)
+    correction = fit_correction(link, actual_link, log=log, chance=chance, shifted=shifted)
     return Calibration(correction, conformal_band(link, actual_link - link, COVERAGE))
 
 

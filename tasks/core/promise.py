@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from tasks.core import metrics
 from tasks.core.values import Interval
 
 Floats = npt.NDArray[np.float64]
@@ -40,7 +41,7 @@ class Promise:
     by_width: bool
 
 
-def promise_of(holdout: pl.DataFrame) -> Promise | None:
+def promise_of(holdout: pl.DataFrame, *, chance: bool = False) -> Promise | None:
     """Return what *holdout* promises: ``entity``, ``actual``, ``predicted``, ``low``, ``high``; None for few rows."""
     if holdout.height < ROWS_PER_BAND:
         return None
@@ -52,7 +53,7 @@ def promise_of(holdout: pl.DataFrame) -> Promise | None:
     filled, place = np.unique(place, return_inverse=True)
     # A band that equal predictions left empty is one with the next.
     edges = edges[filled[1:] - 1]
-    error, width = np.abs(actual - predicted), np.bincount(place, scale)
+    error, width = metrics.errors(actual, predicted, chance=chance), np.bincount(place, scale)
     shares = np.bincount(place, error) / width
     left = error - shares[place] * scale
     rows = np.bincount(place)

@@ -57,7 +57,7 @@ def hash_shares(entities: pl.Series, salt: str) -> npt.NDArray[np.float64]:
 
 
 def in_holdout(entities: pl.Series, spec: Workload) -> Mask:
-    """Say for each row whether its entity is kept from training. New rows never move an old entity across."""
+    """Say for each row whether its entity, or its ``witness``, is kept from training; new rows move none across."""
     return hash_shares(entities, f"holdout {spec.holdout.seed}") < spec.holdout.share
 
 
@@ -67,8 +67,16 @@ def blocks(spec: Workload, rows: pl.DataFrame) -> pl.Series:
 
 
 def units(spec: Workload, rows: pl.DataFrame) -> pl.Series:
-    """Return what each row stays with on one side: its entity or, where time parts the rows, its block of time."""
-    return blocks(spec, rows) if spec.holdout.by == "time" else rows[spec.entity]
+    """Return what each row stays with on one side: its block of time where time parts the rows, else its witness.
+
+    A row without a witness (a track whose artist is not known) is its own.
+    """
+    if spec.holdout.by == "time":
+        return blocks(spec, rows)
+    if spec.witness == spec.entity:
+        return rows[spec.entity]
+    named = pl.coalesce(pl.col(spec.witness), pl.col(spec.entity).cast(pl.String))
+    return rows.select(named.alias(spec.witness)).to_series()
 
 
 def split(spec: Workload, rows: pl.DataFrame, target: Target) -> Split:
@@ -77,7 +85,7 @@ def split(spec: Workload, rows: pl.DataFrame, target: Target) -> Split:
     labelled = label.is_finite().fill_null(False).to_numpy()
     _check_enough(spec, rows, target, labelled)
     _check_varies(spec, target, label.filter(pl.Series(labelled)))
-    held = _newest(spec, rows, labelled) if spec.holdout.by == "time" else in_holdout(rows[spec.entity], spec)
+    held = _newest(spec, rows, labelled) if spec.holdout.by == "time" else in_holdout(units(spec, rows), spec)
     found = Split(np.flatnonzero(labelled & ~held), np.flatnonzero(labelled & held))
     wanted = LABELLED_ROWS_PER_FOLD * spec.holdout.folds
     if found.train.size < wanted or found.holdout.size < LABELLED_ROWS_PER_FOLD:

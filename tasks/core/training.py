@@ -170,10 +170,13 @@ def in_unit(found: pl.DataFrame, target: Target, unit: float) -> pl.DataFrame:
     predicted, expected = np.empty_like(link), np.empty_like(link)
     for each_repeat, each_fold in found.select("repeat", "fold").unique(maintain_order=True).iter_rows():
         own, others = (repeat == each_repeat) & (fold == each_fold), (repeat == each_repeat) & (fold != each_fold)
-        correction = fit_correction(link[others], link_actual[others], log=log, shifted=not target.as_change)
+        correction = fit_correction(
+            link[others], link_actual[others], log=log, chance=target.is_chance, shifted=not target.as_change
+        )
         predicted[own], expected[own] = correction.median(link[own], scale), correction.mean(link[own], scale)
     names = [name for name in BASELINES if name in found.columns]
-    best = min(names, key=lambda name: metrics.mae(found["actual"].to_numpy(), found[name].to_numpy()))
+    actual, chance = found["actual"].to_numpy(), target.is_chance
+    best = min(names, key=lambda name: metrics.mae(actual, found[name].to_numpy(), chance=chance))
     added = found.with_columns(
         pl.Series("predicted", predicted), pl.Series("expected", expected), baseline=pl.col(best)
     )
@@ -187,10 +190,12 @@ def scorecard(target: Target, candidate: Candidate, found: pl.DataFrame) -> Scor
     """Average over repeats; within a repeat every row counts once."""
     log = target.transform == "log1p"
     merits = [
-        metrics.merit(*(part[name].to_numpy() for name in ("actual", "predicted", "expected")), log=log)
+        metrics.merit(
+            *(part[name].to_numpy() for name in ("actual", "predicted", "expected")), log=log, chance=target.is_chance
+        )
         for part in found.partition_by("repeat", maintain_order=True)
     ]
-    baseline = metrics.mae(found["actual"].to_numpy(), found["baseline"].to_numpy())
+    baseline = metrics.mae(found["actual"].to_numpy(), found["baseline"].to_numpy(), chance=target.is_chance)
     mae = _mean([each.mae for each in merits])
     if not np.isfinite(mae):
         raise ArithmeticError("the predictions are not finite")
@@ -207,18 +212,23 @@ def scorecard(target: Target, candidate: Candidate, found: pl.DataFrame) -> Scor
         log_r2=_mean([each.log_r2 for each in merits]),
         spearman=_mean([each.spearman for each in merits]),
         skill=metrics.skill(mae, baseline),
-        fold_mae=tuple(metrics.mae(part["actual"].to_numpy(), part["predicted"].to_numpy()) for part in folds_in_order),
+        fold_mae=tuple(
+            metrics.mae(part["actual"].to_numpy(), part["predicted"].to_numpy(), chance=target.is_chance)
+            for part in folds_in_order
+        ),
     )
-    return _against_last_value(card, found) if "last_value" in found.columns else card
+    return _against_last_value(card, found, chance=target.is_chance) if "last_value" in found.columns else card
 
 
-def _against_last_value(card: Scorecard, found: pl.DataFrame) -> Scorecard:
+def _against_last_value(card: Scorecard, found: pl.DataFrame, *, chance: bool) -> Scorecard:
     """Add the errors as multiples of the last value's, in the target's unit and on the learned scale."""
     names = ("actual", "predicted", "last_value", "link", "link_actual", "link_last_value")
     actual, predicted, last, link, link_actual, link_last = (found[name].to_numpy() for name in names)
     spread = float(link_actual.std()) or 1.0
-    scaled, scaled_last = (metrics.mae(link_actual, guess) / spread for guess in (link, link_last))
-    mase = metrics.mase(metrics.mae(actual, predicted), metrics.mae(actual, last))
+    scaled, scaled_last = (
+        metrics.mae(link_actual / spread, guess / spread, chance=chance) for guess in (link, link_last)
+    )
+    mase = metrics.mase(*(metrics.mae(actual, guess, chance=chance) for guess in (predicted, last)))
     return replace(card, mase=mase, mae_scaled=scaled, mase_scaled=metrics.mase(scaled, scaled_last))
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.core import metrics
 from tasks.core.digests import digest_of
 from tasks.core.encoding import numbers
 from tasks.core.estimators import algorithm
@@ -117,13 +117,13 @@ def judge_of(
         tried, parts = with_params(candidate, found), []
         for step, part in enumerate(answers(exercises, tried, target, 1, device)):
             parts.append(part)
-            if step + 1 < len(exercises) and not goes_on(step, _error(parts)):
+            if step + 1 < len(exercises) and not goes_on(step, _error(parts, target)):
                 return None
         return scorecard(target, tried, in_unit(pl.concat(parts), target, unit)).mae
 
     return judge
 
 
-def _error(parts: Sequence[pl.DataFrame]) -> float:
-    errors = [(part["link"] - part["link_actual"]).abs().to_numpy() for part in parts]
-    return float(np.mean(np.concatenate(errors)))
+def _error(parts: Sequence[pl.DataFrame], target: Target) -> float:
+    found = pl.concat(part.select("link_actual", "link") for part in parts)
+    return metrics.mae(found["link_actual"].to_numpy(), found["link"].to_numpy(), chance=target.is_chance)

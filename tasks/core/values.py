@@ -183,7 +183,8 @@ class Judged:
     ``describes`` says which fit the numbers describe: the shipped model, or the one fitted on the training part when
     the policy has the shipped model refitted on all rows. ``model`` is the folder of the model inside the bundle.
     ``mae`` judges the conditional median (``predicted``), ``rmse`` and ``r2`` the conditional mean (``expected``).
-    ``importances`` is the rise of MAE, as a share of it, when a feature is shuffled.
+    ``importances`` is the rise of MAE, as a share of it, when a feature is shuffled. Of a chance every ``mae`` is the
+    Brier score. The last two intervals are None in evidence written before there were any.
     """
 
     target: str
@@ -204,6 +205,8 @@ class Judged:
     coverage_wanted: float
     coverage: Interval
     importances: Mapping[str, float]
+    rmse_interval: Interval | None = field(default=None, kw_only=True)
+    spearman_interval: Interval | None = field(default=None, kw_only=True)
 
     def stored(self, predictions: Blob, files: Mapping[str, Blob]) -> Evaluation:
         """Return the evaluation whose frame and files lie in the store."""

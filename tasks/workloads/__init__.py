@@ -4,9 +4,10 @@ from tasks.errors import UnknownWorkload
 from tasks.workloads.broadcast import BROADCAST
 from tasks.workloads.channels import CHANNELS
 from tasks.workloads.spec import Workload
+from tasks.workloads.tracks import TRACKS
 from tasks.workloads.video_stats import VIDEO_STATS
 
-WORKLOADS: dict[str, Workload] = {workload.name: workload for workload in (CHANNELS, BROADCAST, VIDEO_STATS)}
+WORKLOADS: dict[str, Workload] = {workload.name: workload for workload in (CHANNELS, BROADCAST, VIDEO_STATS, TRACKS)}
 
 
 def get(name: str) -> Workload:

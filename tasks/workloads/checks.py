@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from tasks.workloads.likeness import likeness_problems
 from tasks.workloads.spans import span_problems
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def problems(spec: Workload) -> Iterator[str]:
         _archetype_problems,
         _influence_problems,
         _lever_problems,
+        _likeness_problems,
     ):
         yield from look(spec)
 
@@ -63,6 +65,10 @@ def _own_problems(spec: Workload) -> Iterator[str]:
         (
             spec.holdout.by != "time" or (spec.holdout.block_hours > 0 and repeats == 1),
             f"a holdout by time takes block_hours above 0 and 1 repeat, not {spec.holdout.block_hours} and {repeats}",
+        ),
+        (
+            spec.witness in columns and not (spec.holdout.within and spec.holdout.by == "time"),
+            f"a holdout within {spec.holdout.within!r} takes a declared column, and is by entity",
         ),
         (not strangers, f"always_known names {', '.join(strangers)}, which are no features"),
     )
@@ -112,6 +118,9 @@ def _target_problems(spec: Workload) -> Iterator[str]:
                 yield f"target {target.name!r} takes {guess!r} for its {what}, no feature it may see"
         if target.as_change and not target.previous:
             yield f"target {target.name!r} is learned as a change and names no previous value to change from"
+        unseen = sorted({name for name, *_ in target.rule} - (features - set(target.blind_to)))
+        if unseen or any(side not in ("high", "low") for _, side, _ in target.rule):
+            yield f"target {target.name!r} has a rule on {', '.join(unseen) or 'a side'} that is no feature it may see"
 
 
 def _series_problems(spec: Workload) -> Iterator[str]:
@@ -173,6 +182,12 @@ def _lever_problems(spec: Workload) -> Iterator[str]:
             yield f"the lever {lever.name!r} is a category: it takes a column and no bounds"
         if kind == "float" and (low is None or high is None or low >= high or lever.brings):
             yield f"the lever {lever.name!r} is a number: it takes bounds, low below high, and brings nothing"
+
+
+def _likeness_problems(spec: Workload) -> Iterator[str]:
+    if spec.likeness:
+        numbers = {feature.name for feature in spec.features if feature.type == "float"}
+        yield from likeness_problems(spec.likeness, _columns(spec), numbers)
 
 
 def _known(spec: Workload) -> set[str]:

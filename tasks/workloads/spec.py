@@ -15,11 +15,13 @@ import polars as pl
 from tasks.errors import Misdeclared
 from tasks.workloads.airtime import Airtime
 from tasks.workloads.checks import problems
+from tasks.workloads.likeness import Likeness
 from tasks.workloads.spans import Span
 
 ColumnType = Literal["float", "int", "text", "category", "month", "datetime"]
 FeatureType = Literal["float", "category", "series"]
-Transform = Literal["identity", "log1p"]
+Transform = Literal["identity", "log1p", "chance"]
+Threshold = tuple[str, Literal["high", "low"], float]
 
 POLARS_TYPES: Mapping[str, pl.DataType | type[pl.DataType]] = MappingProxyType(
     {
@@ -77,10 +79,13 @@ class Target:
     """What is predicted: a column of the snapshot.
 
     ``blind_to`` names the features this target must not see because they contain it. A missing label is missing,
-    never zero. ``transform`` is applied before fitting and undone with a bias correction after. ``previous`` is the
-    feature that holds the entity's label of the time before: a naive guess that every candidate must beat, as is what
+    never zero. ``transform`` is applied before fitting and undone with a bias correction after; a *chance* is a label
+    of 0 or 1, answered with its probability and judged by the squared error (Brier 1950). ``previous`` is the feature
+    that holds the entity's label of the time before: a naive guess that every candidate must beat, as is what
     ``trend`` holds, the label if it goes on as before. With ``as_change`` a model learns the change from the previous
-    label, on the learned scale: for labels that mostly repeat themselves, such as counts that only grow.
+    label, on the learned scale: for labels that mostly repeat themselves, such as counts that only grow. ``rule`` is
+    what a person would go by, as (feature, side, edge): rows that meet equally many are guessed alike, and a random
+    guess stands beside.
     """
 
     name: str
@@ -92,6 +97,12 @@ class Target:
     previous: str = ""
     trend: str = ""
     as_change: bool = False
+    rule: tuple[Threshold, ...] = ()
+
+    @property
+    def is_chance(self) -> bool:
+        """Whether its label is 0 or 1 and its prediction a probability."""
+        return self.transform == "chance"
 
 
 @dataclass(frozen=True)
@@ -118,6 +129,7 @@ class Holdout:
     seed: int = 7
     block_hours: int = 0
     by: Literal["entity", "time"] = "entity"
+    within: str = ""
 
 
 @dataclass(frozen=True)
@@ -230,6 +242,7 @@ class Workload:
     airtime: Airtime | None = None
     # Tables made of all rows that were ever delivered, for whoever reads the store; by name.
     tables: Mapping[str, Callable[[pl.LazyFrame], pl.LazyFrame]] = field(default_factory=dict)
+    likeness: Likeness | None = None
 
     def __post_init__(self) -> None:
         problem = next(problems(self), None)
@@ -251,6 +264,11 @@ class Workload:
         """
         targets = [target.name for target in self.targets if target.column == part.column]
         return f"{part.name} (by the actual {targets[0]})" if targets else part.name
+
+    @property
+    def witness(self) -> str:
+        """Return the column whose rows stay on one side of every split, and are drawn as one."""
+        return self.holdout.within or self.entity
 
     @property
     def feature_names(self) -> tuple[str, ...]:

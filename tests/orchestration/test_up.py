@@ -16,8 +16,14 @@ import pytest
 
 from deployments import stack
 from tasks.adapters import environment
+from tasks.workloads import WORKLOADS
 from tests.command_line import ask_api, at_work_for, eventually, said_plainly
 from tests.serving import Running, drifted, line_in, started
+
+# Retrain, score and monitor of each; broadcast's timetable and video_stats' gather.
+SCHEDULES = 3 * len(WORKLOADS) + 2
+# What is watched for all; six triggers of each, but that data which arrives does not retrain video_stats.
+AUTOMATIONS = 4 + 6 * len(WORKLOADS) - 1
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -107,7 +113,7 @@ def test_deploying_the_same_files_again_changes_nothing(deployed):
     assert again.rc == 0, again.err
     assert {row["done"] for row in again.value} == {"updated"}
     assert known(deployed.api) == before
-    assert len(before["schedules"]) == 11 and len(before["automations"]) == 21
+    assert len(before["schedules"]) == SCHEDULES and len(before["automations"]) == AUTOMATIONS
 
 
 @pytest.mark.slow
@@ -122,7 +128,7 @@ def test_what_leaves_the_file_leaves_the_server(deployed, checkout):
     left = known(deployed.api)
     assert (len(left["deployments"]), len(left["schedules"]), len(left["automations"])) == (4, 1, 8)
     assert deployed.line("deploy").rc == 0
-    assert len(known(deployed.api)["schedules"]) == 11
+    assert len(known(deployed.api)["schedules"]) == SCHEDULES
 
 
 def test_a_misspelt_key_is_refused_before_anything_is_deployed(deployed, checkout):

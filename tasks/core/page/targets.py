@@ -14,7 +14,7 @@ from tasks.core.drawing import percent, short
 from tasks.core.failures import untrained
 from tasks.core.page.run_report import RunReport
 from tasks.core.page.wording import as_figure, as_range, as_words
-from tasks.core.values import Evaluation, Scorecard, SliceScore
+from tasks.core.values import Evaluation, Interval, Scorecard, SliceScore
 from tasks.workloads.spec import Target, Workload
 
 MOST_POINTS = 600
@@ -142,12 +142,19 @@ def _facts(target: Target, evaluation: Evaluation, confidence: float) -> tuple[t
     level = f"{percent(confidence)} interval"
     return (
         ("winner", as_words(evaluation.algorithm)),
-        ("mean absolute error", f"{short(mae.value, unit)} ({level} {short(mae.low)} to {short(mae.high)})"),
-        ("root mean square error", short(evaluation.rmse, unit)),
+        (
+            "Brier score" if target.is_chance else "mean absolute error",
+            f"{short(mae.value, unit)} ({level} {short(mae.low)} to {short(mae.high)})",
+        ),
+        ("root mean square error", short(evaluation.rmse, unit) + _within(evaluation.rmse_interval, level)),
         ("R²", f"{as_figure(r2.value)} ({level} {as_figure(r2.low)} to {as_figure(r2.high)})"),
         ("R² of logarithms", as_figure(evaluation.log_r2)),
-        ("rank correlation", as_figure(evaluation.spearman)),
+        ("rank correlation", as_figure(evaluation.spearman) + _within(evaluation.spearman_interval, level)),
     )
+
+
+def _within(interval: Interval | None, level: str) -> str:
+    return f" ({level} {short(interval.low)} to {short(interval.high)})" if interval else ""
 
 
 def _contest(report: RunReport, evaluation: Evaluation, cards: Sequence[Scorecard]) -> Markup:

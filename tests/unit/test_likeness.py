@@ -1,0 +1,109 @@
+"""Nearest neighbours on points that can be worked out by hand, and the graph against looking at every row."""
+
+import subprocess
+import sys
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tasks.core import likeness
+from tasks.core.likeness import find_likeness, from_files, to_files
+from tasks.errors import BadRequest, NotTrusted
+from tasks.workloads.likeness import Likeness, likeness_problems
+
+BY = Likeness(("x", "y"), shown=("genre",))
+PLANE = pl.DataFrame(
+    {
+        "song": ["a", "b", "c", "d"],
+        "x": [0.0, 2.0, 4.0, None],
+        "y": [10.0, 10.0, 10.0, 10.0],
+        "genre": ["pop", "pop", "rap", None],
+    }
+)
+
+
+def crowd(rows: int = 3_000, numbers: int = 8) -> pl.DataFrame:
+    values = np.random.default_rng(5).normal(size=(rows, numbers))
+    named = {f"n{each}": values[:, each] for each in range(numbers)}
+    return pl.DataFrame({"song": [f"song {row}" for row in range(rows)], **named})
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return find_likeness(crowd(), Likeness(tuple(f"n{each}" for each in range(8))), "song", 7, exact_most=100)
+
+
+def test_distances_are_in_standard_deviations_and_what_is_missing_is_the_mean():
+    alike = find_likeness(PLANE, BY, "song", 7)
+    spread = np.sqrt(8 / 3)
+    near = alike.nearest(alike.vectors[0], 3)
+    assert alike.expansion == 0 and near.places.tolist() == [0, 1, 3]
+    assert near.distances.tolist() == pytest.approx([0, 2 / spread, 2 / spread])
+    assert alike.standard.spreads[1] == 1.0
+
+
+def test_the_graph_finds_what_looking_at_every_row_finds(graph):
+    assert graph.expansion > 0 and graph.recall >= likeness.RECALL_LEAST
+    unseen = np.random.default_rng(9).normal(size=(50, 8)).astype(np.float32)
+    hits = 0
+    for vector in unseen:
+        true = likeness.exact(graph.vectors, vector, 10).places
+        hits += len(set(true) & set(graph.nearest(vector, 10).places))
+    assert hits / 500 >= 0.98
+
+
+def test_the_same_rows_give_the_same_bytes_and_the_files_answer_alike(graph):
+    again = find_likeness(crowd(), Likeness(graph.standard.features), "song", 7, exact_most=100)
+    files = to_files(graph)
+    assert files == to_files(again) and set(files) == {
+        "likeness.json",
+        "rows.parquet",
+        "vectors.safetensors",
+        "index.usearch",
+    }
+    read = from_files(files)
+    assert read.nearest(graph.vectors[5], 10).places.tolist() == graph.nearest(graph.vectors[5], 10).places.tolist()
+
+
+def test_a_clean_process_reproduces_the_golden_neighbours_and_can_still_use_xgboost(graph, tmp_path):
+    for name, content in to_files(graph).items():
+        (tmp_path / name).write_bytes(content)
+    code = (
+        "import sys, pathlib; from tasks.core.likeness import from_files\n"
+        "found = from_files({path.name: path.read_bytes() for path in pathlib.Path(sys.argv[1]).iterdir()})\n"
+        "print(found.nearest(found.vectors[found.place_of('song 7')], 3).places.tolist())\n"
+        # Whoever loads usearch first finds XGBoost broken; see likeness._usearch.
+        "import xgboost; xgboost.DMatrix(found.vectors, nthread=1)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(graph.nearest(graph.vectors[7], 3).places.tolist())
+
+
+def test_other_neighbours_than_at_publishing_are_not_trusted(graph):
+    files = to_files(graph)
+    turned = graph.vectors[::-1].copy()
+    files["vectors.safetensors"] = likeness.tensors.save({"vectors": turned})
+    with pytest.raises(NotTrusted, match="other neighbours here"):
+        from_files(files)
+    with pytest.raises(NotTrusted, match="not what this version writes"):
+        from_files({name: content for name, content in files.items() if name != "index.usearch"})
+
+
+def test_who_is_not_there_is_named():
+    with pytest.raises(BadRequest, match="none of the 4 rows is of song 'z'"):
+        find_likeness(PLANE, BY, "song", 7).place_of("z")
+
+
+@pytest.mark.parametrize(
+    ("declared", "sentence"),
+    [
+        (Likeness(("z",)), "likeness looks at z"),
+        (Likeness(()), "looks at nothing"),
+        (Likeness(("x",), shown=("mood",)), "likeness reads mood"),
+        (Likeness(("x",), moment="day"), "name both or neither"),
+    ],
+)
+def test_a_misdeclared_likeness_is_said(declared, sentence):
+    assert sentence in "; ".join(likeness_problems(declared, {"day", "genre"}, {"x", "y"}))
