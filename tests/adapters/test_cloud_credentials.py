@@ -32,7 +32,8 @@ def secrets(environment: Mapping[str, str]) -> list[str]:
     """Return what an environment, and the files it leads to, have of the length of a key."""
     paths = [path for value in environment.values() for path in (Path(value), *Path(value).rglob("*"))]
     texts = [path.read_text(errors="ignore") for path in paths if path.is_file()]
-    texts += [value for value in environment.values() if not Path(value).is_absolute()]
+    # A key drawn at random may begin with a slash; it is no path for that.
+    texts += [value for value in environment.values() if not Path(value).exists()]
     return re.findall(r"(?<![\w+/])[A-Za-z0-9+/]{40,}={0,2}(?![\w+/])", "\n".join(texts).replace("\\n", "\n"))
 
 
