@@ -119,6 +119,16 @@ class Encoder:
             return np.column_stack([self.tree(rows), self.dense(rows), *(code.coded(rows) for code in self.series[:1])])
         return self.tree(rows) if kind == "tree" else self.dense(rows)
 
+    def aspects(self, features: Sequence[Feature]) -> dict[str, tuple[int, ...]]:
+        """Return, by the aspect that *features* say something of, the columns of theirs in the *dense* design."""
+        named = [code.name for code in self.numeric for _ in range(2)]
+        named += [code.name for code in self.categories for _ in range(len(code.levels) + 2)]
+        of, found = {feature.name: feature.aspect for feature in features}, dict[str, tuple[int, ...]]()
+        for place, name in enumerate(named):
+            if of[name]:
+                found[of[name]] = (*found.get(of[name], ()), place)
+        return found
+
     @property
     def layout(self) -> Layout:
         """Return which columns of the *sequence* design are what; of several series the first is learned from."""

@@ -96,6 +96,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
                 "weight_decay": Log(0.0001, 0.5, usual=0.01),
             },
         ),
+        "aspects": Algorithm("aspects", "dense", "estimator.safetensors", {"penalty": Log(0.5, 500)}),
     }
 )
 

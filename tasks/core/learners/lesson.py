@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -43,7 +43,8 @@ class Layout:
 class Lesson:
     """Rows to fit on, rows that tell when to stop (never fitted on), and how to go about it.
 
-    ``y`` and ``y_stop`` are standardised. ``categories`` are the columns of ``x`` that are ranks of levels.
+    ``y`` and ``y_stop`` are standardised. ``categories`` are the columns of ``x`` that are ranks of levels, ``aspects``
+    by name those of the *dense* design that say something of one aspect.
     """
 
     x: Floats
@@ -57,6 +58,7 @@ class Lesson:
     device: Device
     layout: Layout | None = None
     checkpoints: Checkpoints | None = None
+    aspects: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 class Estimator(Protocol):
@@ -77,4 +79,18 @@ class Chained(Protocol):
 
     def scored_by(self, x: Floats) -> list[str]:
         """Return the name of the one that answers each row."""
+        ...
+
+
+@runtime_checkable
+class Weighing(Protocol):
+    """An estimator that scores each aspect by itself and adds the scores up by the weights it learned."""
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """Return each aspect's weight."""
+        ...
+
+    def scores(self, x: Floats) -> Mapping[str, Floats]:
+        """Return what each aspect alone would predict, standardised, one per row."""
         ...
