@@ -15,6 +15,8 @@ KNOWN = ("trend", "like_rate", "comment_rate", "quality", "views", "momentum", "
 WORDING = ("chars", "words", "capitals", "digits", "asks", "exclaims", "marks", "emoji")
 
 PLANNED = [
+    Field(name="title", dtype=String),
+    Field(name="tags", dtype=String),
     *(Field(name=f"title_{what}", dtype=Float64) for what in WORDING),
     Field(name="tag_count", dtype=Float64),
     Field(name="tag_chars", dtype=Float64),

@@ -119,6 +119,8 @@ CONTENT = Workload(
         Column("quality", "float", "likes among likes and dislikes", "share", made=_quality),
     ),
     features=(
+        Feature("title", "text", "its title"),
+        Feature("tags", "text", "its tags, bars between them"),
         _wording("title_chars", "letters of its title", "letters"),
         _wording("title_words", "words of its title", "words"),
         _wording("title_capitals", "share of its title's letters that are capitals"),

@@ -31,12 +31,33 @@ class Checkpoints(Protocol):
 
 @dataclass(frozen=True)
 class Layout:
-    """Which columns of the *sequence* design are what: the trend, the tree design, the dense one, then the steps."""
+    """Which columns are what: of the *sequence* design the trend, the tree design, the dense one, then the steps.
+
+    The *text* design has no trend; behind the steps stand ``length`` numbers of pieces, out of so many ``pieces``.
+    """
 
     tree: int
     dense: int
     steps: int
     width: int
+    length: int = 0
+    pieces: int = 0
+
+
+@dataclass(frozen=True)
+class Odds:
+    """How labels of 0 and 1 were standardised, where what is learned is a chance."""
+
+    center: float
+    spread: float
+
+    def label(self, y: Floats) -> Floats:
+        """Return the labels, 0 or 1."""
+        return np.round(y * self.spread + self.center)
+
+    def standard(self, chance: Floats) -> Floats:
+        """Return a chance as learners answer it."""
+        return (chance - self.center) / self.spread
 
 
 @dataclass(frozen=True)
@@ -45,6 +66,8 @@ class Lesson:
 
     ``y`` and ``y_stop`` are standardised. ``categories`` are the columns of ``x`` that are ranks of levels, ``aspects``
     by name those of the *dense* design that say something of one aspect.
+    ``y`` and ``y_stop`` are standardised. ``categories`` are the columns of ``x`` that are ranks of levels. ``odds``
+    say that labels are 0 and 1 and a chance is asked for, for learners that learn one otherwise than by squares.
     """
 
     x: Floats
@@ -59,6 +82,7 @@ class Lesson:
     layout: Layout | None = None
     checkpoints: Checkpoints | None = None
     aspects: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    odds: Odds | None = None
 
 
 class Estimator(Protocol):
