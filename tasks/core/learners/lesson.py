@@ -65,9 +65,8 @@ class Lesson:
     """Rows to fit on, rows that tell when to stop (never fitted on), and how to go about it.
 
     ``y`` and ``y_stop`` are standardised. ``categories`` are the columns of ``x`` that are ranks of levels, ``aspects``
-    by name those of the *dense* design that say something of one aspect.
-    ``y`` and ``y_stop`` are standardised. ``categories`` are the columns of ``x`` that are ranks of levels. ``odds``
-    say that labels are 0 and 1 and a chance is asked for, for learners that learn one otherwise than by squares.
+    by name those of the *dense* design that say something of one aspect. ``odds`` say that labels are 0 and 1 and a
+    chance is asked for, for learners that learn one otherwise than by squares.
     """
 
     x: Floats
