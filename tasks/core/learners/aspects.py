@@ -15,9 +15,9 @@ import numpy.typing as npt
 import safetensors
 import safetensors.numpy
 from scipy.optimize import nnls
-from threadpoolctl import threadpool_limits
 
 from tasks.core.learners.lesson import Floats, Lesson
+from tasks.core.learners.threads import limit
 from tasks.errors import BadRequest, NotTrusted
 
 Columns = npt.NDArray[np.int64]
@@ -71,12 +71,12 @@ def fit_aspects(lesson: Lesson) -> Weighed:
     if not lesson.aspects:
         raise BadRequest("aspects are to be scored and none was named; give the workload's features their aspect")
     penalty = lesson.params.get("penalty", PENALTY)
-    with threadpool_limits(limits=lesson.threads):
-        names = sorted(lesson.aspects)
-        first = [_fitted(lesson.x, lesson.y, lesson.aspects[name], penalty) for name in names]
-        weights, _ = nnls(np.column_stack([scorer.score(lesson.x_stop) for scorer in first]), lesson.y_stop)
-        x, y = np.vstack([lesson.x, lesson.x_stop]), np.concatenate([lesson.y, lesson.y_stop])
-        scorers = {name: _fitted(x, y, lesson.aspects[name], penalty) for name in names}
+    limit(lesson.threads)
+    names = sorted(lesson.aspects)
+    first = [_fitted(lesson.x, lesson.y, lesson.aspects[name], penalty) for name in names]
+    weights, _ = nnls(np.column_stack([scorer.score(lesson.x_stop) for scorer in first]), lesson.y_stop)
+    x, y = np.vstack([lesson.x, lesson.x_stop]), np.concatenate([lesson.y, lesson.y_stop])
+    scorers = {name: _fitted(x, y, lesson.aspects[name], penalty) for name in names}
     return Weighed(scorers, {name: float(weight) for name, weight in zip(names, weights, strict=True)})
 
 

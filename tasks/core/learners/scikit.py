@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import threading
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,9 +18,9 @@ import sklearn.utils
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.linear_model import ElasticNet
 from sklearn.tree import DecisionTreeRegressor
-from threadpoolctl import threadpool_limits
 
 from tasks.core.learners.lesson import Floats, Lesson
+from tasks.core.learners.threads import limit
 from tasks.errors import NotTrusted
 
 # Reviewed: both are plain containers of node arrays, read at prediction; neither runs code on load.
@@ -38,7 +37,6 @@ finally:
 PATIENCE = 15
 # The oldest time a zip can hold.
 EPOCH = (1980, 1, 1, 0, 0, 0)
-_LIMITED = threading.local()
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,7 @@ def from_bytes(data: bytes) -> Scikit:
 
 
 def _fit(model: Any, lesson: Lesson, *, stops: bool) -> Scikit:
-    _limit(lesson.threads)
+    limit(lesson.threads)
     if stops:
         model.fit(_without_void(lesson.x), lesson.y, X_val=lesson.x_stop, y_val=lesson.y_stop)
     else:
@@ -130,16 +128,6 @@ def _fit(model: Any, lesson: Lesson, *, stops: bool) -> Scikit:
 def _without_void(x: Floats) -> Floats:
     """Return *x* with 0 throughout a column without values: scikit-learn 1.9 cannot bin it, and no tree asks for it."""
     return np.where(np.isnan(x).all(axis=0), 0.0, x)
-
-
-def _limit(threads: int) -> None:
-    """Limit OpenMP and BLAS, once per thread (OpenMP counts per thread).
-
-    Not restored: two fits side by side would restore each other's limit, and more threads would change the last bits.
-    """
-    if getattr(_LIMITED, "threads", None) != threads:
-        threadpool_limits(limits=threads)
-        _LIMITED.threads = threads
 
 
 def _normalised(archive: bytes) -> bytes:
