@@ -170,6 +170,11 @@ CONTENT = Workload(
         Candidate("hist_gradient_boosting", {"rounds": 120, "learning_rate": 0.08, "leaves": 8}),
         Candidate("xgboost", {"rounds": 150, "depth": 3, "learning_rate": 0.08}),
         Candidate("elastic_net", {"alpha": 0.01, "l1_ratio": 0.3}),
+        Candidate("tfidf", {"strength": 1.0}),
+        Candidate(
+            "transformer",
+            {"dimension": 16, "layers": 1, "hidden": 16, "epochs": 12, "learning_rate": 0.005, "batch": 64},
+        ),
         Candidate("aspects", {"penalty": 20.0}),
     ),
     # It is asked of videos to come, whose channels are mostly known: the newest days are kept, whatever their channel.

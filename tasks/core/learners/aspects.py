@@ -17,7 +17,7 @@ import safetensors.numpy
 from scipy.optimize import nnls
 
 from tasks.core.learners.lesson import Floats, Lesson
-from tasks.core.learners.threads import limit
+from tasks.core.learners.scikit import limit
 from tasks.errors import BadRequest, NotTrusted
 
 Columns = npt.NDArray[np.int64]
