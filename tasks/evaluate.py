@@ -19,7 +19,7 @@ from tasks.workloads.spec import Target, Workload
 @patient(name="evaluate {target.name}", timeout_minutes=120)
 def evaluate(run: Run, training_set: TrainingSet, target: Target, scorecards: list[Scorecard]) -> Evaluation:
     """Return the winner's evidence on the holdout, its predictions there and its files, all kept as blobs."""
-    winner = training.choose(card for card in scorecards if card.target == target.name)
+    winner = training.choose((card for card in scorecards if card.target == target.name), target.by)
     spec = policies.measured_for(workloads.get(run.workload), run.ring)
     refit = policies.of(spec, run.ring).refit_on_all
     with stage(run, f"evaluate {target.name}", side_by_side=True) as told:

@@ -18,6 +18,9 @@ QUICK = (
     Candidate("catboost", {"rounds": 15, "depth": 3, "learning_rate": 0.2}),
     Candidate("mlp", {"hidden": 8, "epochs": 5, "learning_rate": 0.01}),
     Candidate("lstm", {"hidden": 8, "epochs": 5, "learning_rate": 0.01}),
+    Candidate("transformer", {"dimension": 8, "hidden": 8, "epochs": 20, "learning_rate": 0.02, "batch": 32}),
+    Candidate("tfidf", {"strength": 1.0}),
+    Candidate("aspects"),
 )
 
 
@@ -42,9 +45,9 @@ def shops_spec(**changes: Any) -> Workload:
             Column("area", "float", "floor area"),
         ),
         "features": (
-            Feature("visitors", "float", "visitors"),
-            Feature("area", "float", "floor area"),
-            Feature("town", "category", "town"),
+            Feature("visitors", "float", "visitors", aspect="people"),
+            Feature("area", "float", "floor area", aspect="place"),
+            Feature("town", "category", "town", aspect="place"),
         ),
         "targets": (Target("sales", "sales", "sales", "US$"),),
         "derive": lambda rows: rows,

@@ -335,7 +335,8 @@ def _features(bundle: Bundle, evaluation: Evaluation) -> Mapping[str, str]:
 
 
 def _model(evidence: Evidence, evaluation: Evaluation) -> differences.Facts:
-    winner = training.choose(card for card in evidence.scorecards if card.target == evaluation.target)
+    of = (evaluation.target, evaluation.algorithm)
+    winner = training.choose(card for card in evidence.scorecards if (card.target, card.algorithm) == of)
     params = {name: _fact(value) for name, value in sorted(winner.params.items())}
     origin = f"tuned in {winner.study.trials} trials" if winner.study else "declared"
     return {"algorithm": evaluation.algorithm, **params, "parameters": origin, "fitted on": evaluation.describes}

@@ -74,6 +74,10 @@ def _numbers(each: Evaluation, target: Target, confidence: float) -> Iterator[st
     yield _line("skill", each.skill, "+.3f")
     yield _line(f"coverage of {each.coverage_wanted:.0%} prediction intervals", each.coverage, ".1%")
     yield ""
+    if each.aspects:
+        weights = ", ".join(f"{name} {weight:.2f}" for name, weight in each.aspects.items())
+        yield f"Each aspect is scored by itself; the scores count: {weights}."
+        yield ""
     yield f"Skill is 1 − {error} / {error} of the best naive baseline, here the {each.baseline}."
 
 

@@ -96,6 +96,14 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
                 "weight_decay": Log(0.0001, 0.5, usual=0.01),
             },
         ),
+        "transformer": Algorithm(
+            "transformer",
+            "text",
+            "estimator.safetensors",
+            {"learning_rate": Log(0.0005, 0.02), "weight_decay": Log(0.001, 0.5, usual=0.05)},
+        ),
+        "tfidf": Algorithm("tfidf", "text", "estimator.skops", {"strength": Log(0.01, 100)}),
+        "aspects": Algorithm("aspects", "dense", "estimator.safetensors", {"penalty": Log(0.5, 500, usual=20.0)}),
     }
 )
 

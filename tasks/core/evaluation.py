@@ -17,6 +17,7 @@ import polars as pl
 import scipy
 
 from tasks.core import metrics
+from tasks.core.aspects import aspect_weights
 from tasks.core.baselines import baselines
 from tasks.core.encoding import masked, numbers
 from tasks.core.intervals import bootstrap, entity_sums, wilson
@@ -178,6 +179,7 @@ def _judged(hearing: _Hearing, rows_trained: int, *, refitted: bool) -> Judged:
         importances=_importances(hearing),
         rmse_interval=bootstrap(sums, _rmse, confidence=confidence, seed=seed),
         spearman_interval=bootstrap(ranks, _correlation, confidence=confidence, seed=seed),
+        aspects=aspect_weights(hearing.model.learned),
     )
 
 

@@ -114,7 +114,7 @@ def match_columns(headers: Sequence[str], columns: Sequence[Column], where: str)
     _refuse_twins(headers, [meaning if key else "" for key, meaning in zip(keys, meanings, strict=True)], where)
     positions = {meaning: place for place, meaning in enumerate(meanings) if not meaning.startswith("?")}
     absent = tuple(column.name for column in columns if column.name not in positions)
-    missing = [column for column in columns if column.required and column.name in absent]
+    missing = [column for column in columns if column.required and column.name in absent and not column.made]
     if missing:
         raise SourceUnusable(_missing_letter(missing, headers, where))
     unknown = tuple(header for header, meaning in zip(headers, meanings, strict=True) if meaning.startswith("?"))
@@ -144,6 +144,7 @@ def typed(raw: pl.DataFrame, columns: Sequence[Column]) -> Typed:
     kept = frame.select(_without_sentinels(column).alias(column.name) for column in columns).with_columns(
         _with_clock(column) for column in columns if column.clock
     )
+    kept = kept.with_columns(_made(column) for column in columns if column.made)
     texts = [
         column.name for column in columns if column.type in ("text", "category") and beyond_ascii(frame[column.name])
     ]
@@ -296,6 +297,12 @@ def _with_clock(column: Column) -> pl.Expr:
     hours, minutes = (clock.str.extract(CLOCK, group).cast(pl.Int64) for group in (1, 2))
     at = day + pl.duration(hours=hours, minutes=minutes)
     return pl.when((day.dt.time() == time()) & hours.is_not_null()).then(at).otherwise(day).alias(column.name)
+
+
+def _made(column: Column) -> pl.Expr:
+    """Return what the source says, and what is made of the row's other columns where it says nothing."""
+    made = column.made() if column.made else pl.lit(None)
+    return pl.coalesce(pl.col(column.name), made.cast(POLARS_TYPES[column.type])).alias(column.name)
 
 
 def _without_sentinels(column: Column) -> pl.Expr:

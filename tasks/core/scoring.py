@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
+from tasks.core.aspects import aspect_columns
 from tasks.core.digests import digest_of
 from tasks.core.experiments import Experiment
 from tasks.core.models import Model
@@ -107,7 +108,8 @@ class Published:
 def answers(rows: pl.DataFrame, models: Mapping[str, Model]) -> pl.DataFrame:
     """Return for every target its median and the ends of its interval: ``<target>``, ``_low`` and ``_high``.
 
-    Where a chain of models answers, ``<target>_by`` says which of them answered the row.
+    Where a chain of models answers, ``<target>_by`` says which of them answered the row. Where aspects
+    are weighed, ``<target>_aspect_<aspect>`` is what that aspect alone would answer.
     """
     return pl.concat([_answered(block, models) for block in rows.iter_slices(BLOCK_ROWS)])
 
@@ -183,4 +185,5 @@ def _answered(rows: pl.DataFrame, models: Mapping[str, Model]) -> pl.DataFrame:
         by = model.learned.scored_by(rows)
         if by is not None:
             found.append(pl.DataFrame({f"{target}_by": by}, schema={f"{target}_by": pl.String}))
+        found.append(aspect_columns(model, rows))
     return pl.concat(found, how="horizontal")

@@ -147,8 +147,11 @@ def answers(
         yield pl.DataFrame(part | dict(each.guesses))
 
 
-def choose(scorecards: Iterable[Scorecard]) -> Scorecard:
-    """Return the scored one with the best skill, the earliest among equals; NoCandidatePassed if all failed."""
+def choose(scorecards: Iterable[Scorecard], by: str = "") -> Scorecard:
+    """Return the scored one with the best skill, the earliest among equals; NoCandidatePassed if all failed.
+
+    Of those of the algorithm *by*, where it is named and any of them could be fitted.
+    """
     cards = list(scorecards)
     scored = [card for card in cards if card.status == "scored" and card.skill is not None]
     if not scored:
@@ -158,7 +161,8 @@ def choose(scorecards: Iterable[Scorecard]) -> Scorecard:
             f"target {target!r}: 0 of {len(cards)} candidates could be fitted, at least 1 is needed ({reasons})."
             " Fix what the reasons name, or declare another candidate."
         )
-    return max(scored, key=lambda card: card.skill if card.skill is not None else -np.inf)
+    of_choice = [card for card in scored if card.algorithm == by] or scored
+    return max(of_choice, key=lambda card: card.skill if card.skill is not None else -np.inf)
 
 
 def in_unit(found: pl.DataFrame, target: Target, unit: float) -> pl.DataFrame:

@@ -185,6 +185,7 @@ class Judged:
     ``mae`` judges the conditional median (``predicted``), ``rmse`` and ``r2`` the conditional mean (``expected``).
     ``importances`` is the rise of MAE, as a share of it, when a feature is shuffled. Of a chance every ``mae`` is the
     Brier score. The last two intervals are None in evidence written before there were any.
+    ``aspects`` are the weights of an estimator that weighs any.
     """
 
     target: str
@@ -207,6 +208,7 @@ class Judged:
     importances: Mapping[str, float]
     rmse_interval: Interval | None = field(default=None, kw_only=True)
     spearman_interval: Interval | None = field(default=None, kw_only=True)
+    aspects: Mapping[str, float] = field(default_factory=dict, kw_only=True)
 
     def stored(self, predictions: Blob, files: Mapping[str, Blob]) -> Evaluation:
         """Return the evaluation whose frame and files lie in the store."""

@@ -15,7 +15,18 @@ if TYPE_CHECKING:
     from tasks.workloads.spec import Workload
 
 # Exactly the names of the table in tasks/core/estimators.py, which lies above.
-ALGORITHMS = ("elastic_net", "random_forest", "hist_gradient_boosting", "xgboost", "catboost", "mlp", "lstm")
+ALGORITHMS = (
+    "elastic_net",
+    "random_forest",
+    "hist_gradient_boosting",
+    "xgboost",
+    "catboost",
+    "mlp",
+    "lstm",
+    "transformer",
+    "tfidf",
+    "aspects",
+)
 
 
 def problems(spec: Workload) -> Iterator[str]:
@@ -25,6 +36,7 @@ def problems(spec: Workload) -> Iterator[str]:
         _repeated_names,
         _candidate_problems,
         _target_problems,
+        _bound_problems,
         _series_problems,
         _slice_problems,
         _archetype_problems,
@@ -99,6 +111,15 @@ def _candidate_problems(spec: Workload) -> Iterator[str]:
     for candidate in spec.candidates:
         for problem in span_problems(candidate.search, candidate.params):
             yield f"{candidate.algorithm} is searched for {problem}"
+        if candidate.algorithm == "aspects" and not any(feature.aspect for feature in spec.features):
+            yield "aspects are to be scored and no feature is of any"
+
+
+def _bound_problems(spec: Workload) -> Iterator[str]:
+    declared = {candidate.algorithm for candidate in spec.candidates}
+    for target in spec.targets:
+        if target.by and target.by not in declared:
+            yield f"target {target.name!r} is to be answered by {target.by!r}, which is no candidate"
 
 
 def _target_problems(spec: Workload) -> Iterator[str]:
@@ -127,6 +148,8 @@ def _series_problems(spec: Workload) -> Iterator[str]:
     for feature in spec.features:
         if (feature.type == "series") != (feature.width > 0):
             yield f"feature {feature.name!r} is a {feature.type} of width {feature.width}; a series alone has a width"
+        if feature.aspect and feature.type not in ("float", "category"):
+            yield f"feature {feature.name!r} is a {feature.type}, and aspects are scored on numbers and categories"
 
 
 def _slice_problems(spec: Workload) -> Iterator[str]:

@@ -19,7 +19,7 @@ from tasks.workloads.likeness import Likeness
 from tasks.workloads.spans import Span
 
 ColumnType = Literal["float", "int", "text", "category", "month", "datetime"]
-FeatureType = Literal["float", "category", "series"]
+FeatureType = Literal["float", "category", "series", "text"]
 Transform = Literal["identity", "log1p", "chance"]
 Threshold = tuple[str, Literal["high", "low"], float]
 
@@ -36,7 +36,7 @@ POLARS_TYPES: Mapping[str, pl.DataType | type[pl.DataType]] = MappingProxyType(
 
 # What a feature is stored as.
 FEATURE_TYPES: Mapping[FeatureType, pl.DataType | type[pl.DataType]] = MappingProxyType(
-    {"float": pl.Float64, "category": pl.String, "series": pl.List(pl.Float64)}
+    {"float": pl.Float64, "category": pl.String, "series": pl.List(pl.Float64), "text": pl.String}
 )
 
 
@@ -47,6 +47,7 @@ class Column:
     ``aliases`` are other normalised spellings seen in the wild; ``sentinels`` are values that mean *missing*; a
     *required* column must be present in the source (its values may still be missing; an event time that is required is
     never filled in). ``clock`` names the column whose HH:MM is the time of day of a moment that is written as a day.
+    ``made`` is what a value is where the source gives none, out of the row's other columns: a label that is a rate.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Column:
     sentinels: tuple[float | str, ...] = ()
     required: bool = False
     clock: str = ""
+    made: Callable[[], pl.Expr] | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ class Feature:
     """A model input, produced by the workload's ``derive``.
 
     A *series* is a list of numbers per row, what came before it, oldest first, ``width`` numbers to a step; only
-    learners of sequences see it.
+    learners of sequences see it. A *text* is read piece by piece; only learners of text see it. ``aspect`` is what a
+    feature says something of: the algorithm ``aspects`` scores the features of each by themselves.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Feature:
     meaning: str
     unit: str = ""
     width: int = 0
+    aspect: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,8 @@ class Target:
     ``trend`` holds, the label if it goes on as before. With ``as_change`` a model learns the change from the previous
     label, on the learned scale: for labels that mostly repeat themselves, such as counts that only grow. ``rule`` is
     what a person would go by, as (feature, side, edge): rows that meet equally many are guessed alike, and a random
-    guess stands beside.
+    guess stands beside. ``by`` is the algorithm that answers it even where another came out better, because of what it
+    says besides; what that costs stands on the page.
     """
 
     name: str
@@ -98,6 +103,7 @@ class Target:
     trend: str = ""
     as_change: bool = False
     rule: tuple[Threshold, ...] = ()
+    by: str = ""
 
     @property
     def is_chance(self) -> bool:

@@ -47,6 +47,7 @@ class TargetSection:
     contest: Markup
     fit: Markup
     importances: Markup
+    aspects: Markup
     residuals: Markup
     slices: tuple[SliceScore, ...]
 
@@ -71,6 +72,7 @@ def target_sections(report: RunReport) -> Iterator[TargetSection]:
             contest=_contest(report, evaluation, scored),
             fit=_predicted_against_actual(target, frame),
             importances=_importances(evaluation),
+            aspects=_aspects(evaluation),
             residuals=_residuals(report.spec, target, frame),
             slices=tuple(sorted(evaluation.slices, key=lambda each: (each.skill.value, each.slice, each.label))),
         )
@@ -159,7 +161,9 @@ def _within(interval: Interval | None, level: str) -> str:
 
 def _contest(report: RunReport, evaluation: Evaluation, cards: Sequence[Scorecard]) -> Markup:
     """Draw winner, candidates and naive guesses over one axis of skill; zero is the best naive guess."""
-    cards = sorted(cards, key=lambda card: -(card.skill if card.skill is not None else -9e9))
+    by = report.spec.target(evaluation.target).by
+    bound = by if any(card.algorithm == by for card in cards) else ""
+    cards = sorted(cards, key=lambda card: (card.algorithm != bound, -(card.skill if card.skill is not None else -9e9)))
     skill = evaluation.skill
     words = f"{percent(skill.value)} ({as_range(skill)})"
     rows = [
@@ -187,7 +191,7 @@ def _guesses(evaluation: Evaluation) -> Iterator[Row]:
 
 
 def _candidates(cards: Sequence[Scorecard]) -> Iterator[Row]:
-    """Yield candidates, the best first: that is the one that was chosen."""
+    """Yield candidates, the one that was chosen first: the best, or of the algorithm that the target is bound to."""
     for index, card in enumerate(cards):
         if card.skill is None:
             continue
@@ -257,6 +261,22 @@ def _importances(evaluation: Evaluation) -> Markup:
         axis,
         title=f"{as_words(evaluation.target)}: what the winner relies on",
         description="Share of all importance; what a model relies on, not what causes what.",
+        zero=0.0,
+    )
+
+
+def _aspects(evaluation: Evaluation) -> Markup:
+    if not evaluation.aspects:
+        return Markup("")
+    rows = [
+        Row(as_words(name), weight, as_figure(weight), mark="bar", tone="tone-soft")
+        for name, weight in sorted(evaluation.aspects.items(), key=lambda item: (-item[1], item[0]))
+    ]
+    return charts.row_chart(
+        rows,
+        drawing.linear_axis([row.value for row in rows], include=(0.0,)),
+        title=f"{as_words(evaluation.target)}: how much each aspect counts",
+        description="Each aspect is scored by itself; the answer is the sum of the scores times these weights.",
         zero=0.0,
     )
 
