@@ -49,6 +49,9 @@ def begun(seed: int = 1) -> dict[str, torch.Tensor]:
     }
 
 
+torch.set_num_threads(1)
+
+
 def course(**changes) -> Course:
     usual = {"epochs": 12, "rate": 0.02, "decay": 0.0, "batch": 32, "patience": 50}
     return Course("the tiny network", forward, torch.nn.functional.mse_loss, **(usual | changes))

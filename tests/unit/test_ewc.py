@@ -24,24 +24,16 @@ def after(x: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def champion() -> dict[str, torch.Tensor]:
-    fit = fitting.fit
-    return fit(
-        course(epochs=40),
-        begun(),
-        rows(400, 1, before),
-        rows(100, 2, before),
-        device="cpu",
-        seed=7,
-        key="old",
-        checkpoints=None,
-    ).weights
+    old, stop = rows(300, 1, before), rows(100, 2, before)
+    slow = course(epochs=30, rate=0.03, batch=100)
+    return fitting.fit(slow, begun(), old, stop, device="cpu", seed=7, key="old", checkpoints=None).weights
 
 
 def experience(answer=after, middle: float = 2.0) -> Experience:
     return Experience(
         rows(200, 3, answer, middle=middle),
         rows(60, 4, answer, middle=middle),
-        rows(200, 1, before),
+        rows(300, 1, before),
         judges(rows(120, 5, answer, middle=middle)),
         judges(rows(120, 6, before)),
     )
@@ -49,7 +41,7 @@ def experience(answer=after, middle: float = 2.0) -> Experience:
 
 def updated(champion, given: Experience, strength: float):
     return update(
-        course(epochs=15, rate=0.01),
+        course(epochs=12, rate=0.01, batch=50),
         champion,
         given,
         strength=strength,
