@@ -57,12 +57,11 @@ def course(**changes) -> Course:
     return Course("the tiny network", forward, torch.nn.functional.mse_loss, **(usual | changes))
 
 
-def rows(count: int, seed: int, answer, *, middle: float = 0.0) -> Taught:
-    """Return rows around *middle* in the first number, their label *answer* of the numbers and a little noise."""
+def rows(count: int, seed: int, answer, *, spread=(0.7, 0.7, 0.7), noise: float = 0.05) -> Taught:
+    """Return rows whose numbers scatter by *spread*, their label *answer* of the numbers and a little *noise*."""
     chance = np.random.default_rng(seed)
-    x = chance.normal(size=(count, WIDTH)) * 0.7
-    x[:, 0] += middle
-    y = answer(x) + 0.05 * chance.normal(size=count)
+    x = chance.normal(size=(count, WIDTH)) * spread
+    y = answer(x) + noise * chance.normal(size=count)
     return Taught(Numbers(torch.from_numpy(x.astype(np.float32))), torch.from_numpy(y.astype(np.float32)))
 
 

@@ -20,12 +20,12 @@ from tasks.core import metrics
 from tasks.core.baselines import baselines
 from tasks.core.encoding import masked, numbers
 from tasks.core.intervals import bootstrap, entity_sums, wilson
-from tasks.core.learners.lesson import Checkpoints, Device
+from tasks.core.learners.lesson import Checkpoints, Device, Telling
 from tasks.core.model_files import to_files
 from tasks.core.models import COVERAGE, Learned, Model, calibrate, label_unit, learn, optional_features
 from tasks.core.splitting import hash_shares, split, units
 from tasks.core.training import out_of_fold, training_rows
-from tasks.core.values import BaselineScore, Judged, Scorecard, SliceScore
+from tasks.core.values import BaselineScore, Judged, Scorecard, SliceScore, Table
 from tasks.workloads.spec import Candidate, Slice, Target, Workload
 
 Floats = npt.NDArray[np.float64]
@@ -85,6 +85,7 @@ def evaluate(
     if refit_on_all:
         labelled = rows[np.sort(np.concatenate([parts.train, parts.holdout]))]
         shipped = _calibrated(spec, target, fit(rows=labelled), known)
+    judged = replace(judged, told=_told(learned, shipped.learned))
     return Evaluated(judged, hearing.predictions, shipped, to_files(shipped))
 
 
@@ -117,6 +118,15 @@ def _calibrated(spec: Workload, target: Target, learned: Learned, known: pl.Data
         for link in links
     )
     return Model(target.name, target.unit, learned, optional_features(spec, target), full, bare)
+
+
+def _told(judged: Learned, shipped: Learned) -> tuple[Table, ...]:
+    """Return what the learner has to say of the fit that was judged, and of the one that is shipped if it is another."""
+    tables = judged.estimator.told() if isinstance(judged.estimator, Telling) else ()
+    if shipped is judged or not isinstance(shipped.estimator, Telling):
+        return tables
+    again = (replace(each, title=f"{each.title}; as fitted again on all rows") for each in shipped.estimator.told())
+    return (*tables, *again)
 
 
 @dataclass(frozen=True)

@@ -180,6 +180,7 @@ class Material:
     seed: int
     previous: str = ""
     trend: str = ""
+    units_stop: npt.NDArray[np.intp] | None = None
 
 
 def learn(
@@ -224,6 +225,7 @@ def prepare(spec: Workload, rows: pl.DataFrame, target: Target, *, unit: float) 
         spec.holdout.seed,
         previous,
         target.trend,
+        _numbered(units(spec, rows).filter(pl.Series(stop))),
     )
 
 
@@ -251,6 +253,8 @@ def teach(
         layout=encoder.layout,
         checkpoints=checkpoints,
         odds=Odds(scale.center, scale.spread) if scale.chance and not previous else None,
+        levels=encoder.levels,
+        units_stop=material.units_stop,
     )
     fitted = fit_estimator(candidate.algorithm, lesson)
     return Learned(candidate.algorithm, material.features, encoder, scale, fitted, previous, trend)
@@ -321,6 +325,11 @@ def _x(rows: pl.DataFrame, encoder: Encoder, scale: Scale, design: Design, previ
         return x
     carried = numbers(rows[trend]) if trend else np.full(rows.height, np.nan)
     return np.column_stack([scale.standard(carried, _before(rows, previous)), x])
+
+
+def _numbered(units: pl.Series) -> npt.NDArray[np.intp]:
+    """Return the place of each row's unit among all, in order."""
+    return np.unique(units.cast(pl.String).fill_null("").to_numpy().astype(str), return_inverse=True)[1]
 
 
 def _before(rows: pl.DataFrame, previous: str) -> Floats | None:

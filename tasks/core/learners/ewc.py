@@ -36,7 +36,7 @@ class Experience:
 
     taught: Taught
     stop: Taught
-    remembered: Taught
+    remembered: Judges
     judges_new: Judges
     judges_old: Judges
 
@@ -83,9 +83,9 @@ def update(
     held = replace(course, cosine=True, name=f"{course.name}, updated,")
     if strength > 0:
         placed = {name: weight.to(device) for name, weight in before.items()}
-        count = len(experience.remembered.label)
+        old, count = experience.remembered.rows.asked.on(device), len(experience.remembered)
         some = torch.linspace(0, count - 1, min(count, REMEMBERED_MOST)).round().long().to(device)
-        needed = fisher(course.forward, placed, experience.remembered.asked.on(device), some, logits=logits)
+        needed = fisher(course.forward, placed, old, some, logits=logits)
         held = replace(held, pull=pull(placed, needed, strength))
     fitted = fitting.fit(
         held, before, experience.taught, experience.stop, device=device, seed=seed, key=key, checkpoints=checkpoints
