@@ -87,7 +87,7 @@ class TrainingBroke(GreenlightError):
 
 
 class UpdateRefused(GreenlightError):
-    """An update of the champion was rolled back, or could not be judged; it is a failed scorecard, the champion stays."""
+    """An update of the champion was rolled back or could not be judged: a failed scorecard, and the champion stays."""
 
     exit_code = 3
 

@@ -63,8 +63,11 @@ def evaluate(
     device: Device = "cpu",
     out_of_fold_predictions: pl.DataFrame | None = None,
     checkpoints: Checkpoints | None = None,
+    grown: Learned | None = None,
 ) -> Evaluated:
     """Fit the winner on the training part, judge it on the holdout, and return what is shipped.
+
+    One that was *grown* out of the champion is judged and shipped as it is.
 
     *out_of_fold_predictions* of ``score_candidate`` are made again where they are not handed in. With *refit_on_all*
     the shipped model is fitted on all labelled rows; its corrections and intervals stay those of the training part.
@@ -75,7 +78,8 @@ def evaluate(
     unit = label_unit(target, numbers(train[target.column]))
     fit = partial(learn, spec, target=target, candidate=candidate, unit=unit)
     fit = partial(fit, threads=threads, device=device, checkpoints=checkpoints)
-    learned = fit(rows=train)
+    learned = fit(rows=train) if grown is None else grown
+    refit_on_all = refit_on_all and grown is None
     known = out_of_fold_predictions
     if known is None:
         known = out_of_fold(spec, training_rows(spec, rows, target), target, candidate, threads=threads, device=device)
@@ -121,7 +125,7 @@ def _calibrated(spec: Workload, target: Target, learned: Learned, known: pl.Data
 
 
 def _told(judged: Learned, shipped: Learned) -> tuple[Table, ...]:
-    """Return what the learner has to say of the fit that was judged, and of the one that is shipped if it is another."""
+    """Return what the learner has to say of the fit that was judged, and of the shipped one if it is another."""
     tables = judged.estimator.told() if isinstance(judged.estimator, Telling) else ()
     if shipped is judged or not isinstance(shipped.estimator, Telling):
         return tables

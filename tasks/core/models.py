@@ -89,14 +89,15 @@ class Learned:
 
     def link(self, rows: pl.DataFrame) -> Floats:
         """Return predictions on the learned scale."""
-        answer = self.estimator.predict(self._x(rows))
+        answer = self.estimator.predict(self.x(rows))
         return self.scale.from_standard(answer, _before(rows, self.previous))
 
     def scored_by(self, rows: pl.DataFrame) -> list[str] | None:
         """Return which part of a chain answers each row; None where one estimator answers all."""
-        return self.estimator.scored_by(self._x(rows)) if isinstance(self.estimator, Chained) else None
+        return self.estimator.scored_by(self.x(rows)) if isinstance(self.estimator, Chained) else None
 
-    def _x(self, rows: pl.DataFrame) -> Floats:
+    def x(self, rows: pl.DataFrame) -> Floats:
+        """Return the design the estimator reads."""
         return _x(rows, self.encoder, self.scale, algorithm(self.algorithm).design, self.previous, self.trend)
 
 
@@ -225,7 +226,7 @@ def prepare(spec: Workload, rows: pl.DataFrame, target: Target, *, unit: float) 
         spec.holdout.seed,
         previous,
         target.trend,
-        _numbered(units(spec, rows).filter(pl.Series(stop))),
+        numbered(units(spec, rows).filter(pl.Series(stop))),
     )
 
 
@@ -258,6 +259,16 @@ def teach(
     )
     fitted = fit_estimator(candidate.algorithm, lesson)
     return Learned(candidate.algorithm, material.features, encoder, scale, fitted, previous, trend)
+
+
+def standardised(learned: Learned, rows: pl.DataFrame, target: Target) -> tuple[Floats, Floats]:
+    """Return labelled *rows* as the learner of *learned* takes them: its design, and the standardised label."""
+    return learned.x(rows), learned.scale.standard(numbers(rows[target.column]), _before(rows, learned.previous))
+
+
+def numbered(units: pl.Series) -> npt.NDArray[np.intp]:
+    """Return the place of each row's unit among all, in order."""
+    return np.unique(units.cast(pl.String).fill_null("").to_numpy().astype(str), return_inverse=True)[1]
 
 
 def optional_features(spec: Workload, target: Target) -> tuple[str, ...]:
@@ -325,11 +336,6 @@ def _x(rows: pl.DataFrame, encoder: Encoder, scale: Scale, design: Design, previ
         return x
     carried = numbers(rows[trend]) if trend else np.full(rows.height, np.nan)
     return np.column_stack([scale.standard(carried, _before(rows, previous)), x])
-
-
-def _numbered(units: pl.Series) -> npt.NDArray[np.intp]:
-    """Return the place of each row's unit among all, in order."""
-    return np.unique(units.cast(pl.String).fill_null("").to_numpy().astype(str), return_inverse=True)[1]
 
 
 def _before(rows: pl.DataFrame, previous: str) -> Floats | None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.core.learners import ewc, fitting
-from tasks.core.learners.ewc import Experience, fisher, pull, update
-from tests.tiny_network import Numbers, begun, course, forward, judges, rows
+from tasks.core.learners import fitting
+from tasks.core.learners.ewc import Experience, update
+from tests.tiny_network import begun, course, judges, rows
 
 STRENGTH, MARGIN = 30.0, 0.05
 

@@ -50,7 +50,7 @@ class Niched:
         """Return one standardised prediction per row."""
         by, answer = np.array(self.scored_by(x)), np.zeros(len(x))
         for name in sorted(set(by)):
-            reader = self.common if name == COMMON else replace(self.common, weights=self.weights[name])
+            reader = self.common if name == COMMON else weighing(self.common, self.weights[name])
             answer[by == name] = reader.predict(x[by == name])
         return answer
 
@@ -134,6 +134,11 @@ def from_bytes(data: bytes) -> Estimator:
 FITS: Mapping[str, Callable[[Lesson], Estimator]] = {"transformer": fit}
 
 
+def weighing(reader: Reader, weights: Weights) -> Reader:
+    """Return the same network with other *weights*, run as it was fitted."""
+    return Reader(reader.layout, reader.sizes, weights, reader.odds)
+
+
 def places(x: Floats, column: int) -> npt.NDArray[np.intp]:
     """Return each row's place among the category's levels; −1 where it is none of them."""
     rank = x[:, column]
@@ -188,7 +193,7 @@ def _continued(lesson: Lesson, given: Continuing) -> Continued:
     )
     if not updated.accepted:
         raise UpdateRefused(f"the update of the champion was {updated.reason}; the champion's weights stay")
-    return Continued(replace(before, weights=updated.weights), (updated.table(),))
+    return Continued(weighing(before, updated.weights), (updated.table(),))
 
 
 def _judges(lesson: Lesson, given: Judging) -> Judges:
