@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import safetensors.torch
@@ -47,7 +48,7 @@ def test_a_network_with_niches_that_went_through_bytes_says_the_same_bit_for_bit
     back = from_bytes(data)
     assert isinstance(back, Niched) and back.to_bytes() == data
     assert back.predict(x).tolist() == learned.estimator.predict(x).tolist()
-    common = Niched(learned.estimator.common, 2, ("Ayr",), {})
+    common = replace(learned.estimator, weights={})
     assert isinstance(from_bytes(common.to_bytes()), Reader)
     assert set(common.scored_by(x)) == {"common"}
 
