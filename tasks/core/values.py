@@ -161,7 +161,8 @@ class Scorecard:
     @property
     def title(self) -> str:
         """What tells it from the other scorecards of its target."""
-        return f"{self.algorithm} tuned" if self.tuned else self.algorithm
+        updated = f"{self.algorithm} updated" if "update" in self.params else self.algorithm
+        return f"{updated} tuned" if self.tuned else updated
 
 
 @dataclass(frozen=True)

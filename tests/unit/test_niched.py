@@ -35,6 +35,7 @@ def test_a_niche_that_is_better_answers_its_rows_and_says_so(learned):
     rows, estimator = shops(80, 3), learned.estimator
     assert isinstance(estimator, Chained) and isinstance(estimator, Telling)
     kept = set(estimator.weights)
+    print(estimator.told())
     assert kept and kept <= {"Ayr", "Bath", "Cork", "Deal"}
     assert learned.scored_by(rows) == [town if town in kept else "common" for town in rows["town"].to_list()]
     (table,) = estimator.told()

@@ -34,10 +34,10 @@ def tuned(weights, steps, desk=None):
 def test_the_ladder_thaws_from_the_head_down_and_learns_slower_the_deeper_it_goes():
     found = ladder(NAMES, 1.0, 3)
     assert [(each.name, stages.thawed(NAMES, each), each.rate) for each in found] == [
-        ("head only", ("head.weight",), 0.3),
-        ("last layers", ("layer1.weight", "series.weight", "head.weight"), 0.1),
-        ("deeper", ("layer0.weight", "layer1.weight", "series.weight", "head.weight"), 0.03),
-        ("all", NAMES, 0.01),
+        ("head only", ("head.weight",), 1.0),
+        ("last layers", ("layer1.weight", "series.weight", "head.weight"), 0.3),
+        ("deeper", ("layer0.weight", "layer1.weight", "series.weight", "head.weight"), 0.1),
+        ("all", NAMES, 0.03),
     ]
     flat = ("first.weight", "head.weight")
     assert [each.name for each in ladder(flat, 1.0, 3)] == ["head only", "last layers"]
@@ -90,7 +90,7 @@ def test_a_niche_is_kept_only_where_it_is_surely_better_than_the_common_weights(
         np.repeat([0, 1, 2], [90, 90, 9]),
         np.arange(189),
     )
-    raised = raise_niches(course(rate=0.2), common, grounds, device="cpu", seed=7, key="niches", checkpoints=None)
+    raised = raise_niches(course(rate=0.05), common, grounds, device="cpu", seed=7, key="niches", checkpoints=None)
     kept = {each.niche: (each.kept, each.rows, each.judged) for each in raised.tried}
     assert set(raised.weights) == {"plain"}
     assert kept == {"plain": (True, 140, 60), "turned": (False, 140, 60), "rare": (False, 30, 6)}

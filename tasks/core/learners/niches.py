@@ -6,7 +6,7 @@ Which category, and how a row's level is read, is the learner's; how the fine-tu
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -28,7 +28,8 @@ ROWS_LEAST, STOPS_LEAST, UNITS_LEAST = 100, 8, 12
 NICHES_MOST = 40
 # The chance that any niche at all is kept although none is better.
 RISK = 0.025
-EPOCHS = 4
+# Per stage, at most: a niche has few rows, so an epoch is few steps, and in small batches at that.
+EPOCHS, BATCH = 10, 32
 # Of a niche's stopping rows, every third unit tells when to stop, the others judge.
 THIRD = 3
 
@@ -89,6 +90,7 @@ def raise_niches(
     it). The bounds share ``RISK`` among the niches that are tried (Bonferroni).
     """
     large, stages = _large(grounds), ladder(common, course.rate, EPOCHS)
+    course = replace(course, batch=min(course.batch, BATCH))
     weights: dict[str, Weights] = {}
     tried = []
     for place in range(len(grounds.names)):

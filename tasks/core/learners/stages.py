@@ -20,7 +20,7 @@ from tasks.core.learners.lesson import Checkpoints, Device
 
 # What each stage learns at, as a share of the rate the network itself was fitted with: what lies deeper was learned
 # from all rows, and a few must not undo it (discriminative rates: Howard and Ruder 2018).
-HEAD, LAST, DEEPER, ALL = 0.3, 0.1, 0.03, 0.01
+HEAD, LAST, DEEPER, ALL = 1.0, 0.3, 0.1, 0.03
 LAYER = re.compile(r"layer(\d+)\.")
 
 
