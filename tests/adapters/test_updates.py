@@ -63,11 +63,3 @@ def test_an_update_of_what_serves_is_judged_evaluated_and_leaves_its_experience(
     buffer = frames.read(place.store, found.files["experience/sales.parquet"])
     assert buffer[HELD].any() and buffer["seen_at"].n_unique() == 2
     niched.from_bytes(read_blob(place.store, found.files["models/sales/estimator.safetensors"]))
-
-
-def test_an_update_of_another_algorithms_champion_is_refused_with_the_reason(place):
-    entry = place.champion(shops(400), SPEC)
-    ledger.append(place.store, home.signer(), replace(entry, number=0), 0)
-    rows = today(place, pl.concat([shops(400), later(300)]))
-    card = cross_validate(RUN, rows, TARGET, updates.pinned(RUN, UPDATE))
-    assert card.status == "failed" and "no single Transformer" in card.reason

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import polars as pl
 import pytest
 import safetensors.torch
 import torch
@@ -20,13 +21,19 @@ from tests.builders import shops, shops_spec
 
 SPEC = shops_spec(always_known=(), slices=())
 (TARGET,) = SPEC.targets
-# Too short a fit for anybody: whoever goes on learns something, in any town.
+# Too short a fit to find out that one town is another world.
 PARAMS = {"dimension": 8, "hidden": 8, "epochs": 2, "learning_rate": 0.03, "batch": 64, "niches": "town"}
+
+
+def towns(count: int, seed: int = 1) -> pl.DataFrame:
+    """Return shops; in Cork they sell the more the fewer come."""
+    upside_down = pl.when(pl.col("town") == "Cork").then(1e6 / pl.col("area")).otherwise(pl.col("sales"))
+    return shops(count, seed).with_columns(upside_down.alias("sales"))
 
 
 @pytest.fixture(scope="module")
 def learned():
-    rows = shops(900)
+    rows = towns(1_200)
     unit = label_unit(TARGET, rows["sales"].to_numpy())
     return learn(SPEC, rows, TARGET, Candidate("transformer", PARAMS), unit=unit)
 
@@ -35,8 +42,7 @@ def test_a_niche_that_is_better_answers_its_rows_and_says_so(learned):
     rows, estimator = shops(80, 3), learned.estimator
     assert isinstance(estimator, Chained) and isinstance(estimator, Telling)
     kept = set(estimator.weights)
-    print(estimator.told())
-    assert kept and kept <= {"Ayr", "Bath", "Cork", "Deal"}
+    assert "Cork" in kept and kept <= {"Ayr", "Bath", "Cork", "Deal"}
     assert learned.scored_by(rows) == [town if town in kept else "common" for town in rows["town"].to_list()]
     (table,) = estimator.told()
     assert {line[0] for line in table.lines} == {"Ayr", "Bath", "Cork", "Deal"}
