@@ -102,6 +102,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
             "estimator.safetensors",
             {"learning_rate": Log(0.0005, 0.02), "weight_decay": Log(0.001, 0.5, usual=0.05)},
         ),
+        "tfidf": Algorithm("tfidf", "text", "estimator.skops", {"strength": Log(0.01, 100)}),
     }
 )
 
