@@ -13,6 +13,7 @@ GreenlightError
 │  └─ Misdeclared        a workload, policy or suite that contradicts itself
 ├─ DataRejected          the contract's table-level verdict, a leak, a constant target                exit 3
 ├─ NoCandidatePassed     nothing was left to register                                                  exit 3
+├─ UpdateRefused         an update of the champion helps too little, harms, or cannot be judged           exit 3
 ├─ TrainingBroke         a fit left the ground: a loss, gradient or output that is no use                exit 3
 ├─ NotTrusted            a digest or signature does not match                                          exit 4
 ├─ HomeDamaged           a file of ours is truncated or gone                                           exit 4
@@ -81,6 +82,12 @@ class NoCandidatePassed(GreenlightError):
 
 class TrainingBroke(GreenlightError):
     """A candidate's fit came to a loss, a gradient or answers that are no use; it is a failed scorecard."""
+
+    exit_code = 3
+
+
+class UpdateRefused(GreenlightError):
+    """An update of the champion was rolled back or could not be judged: a failed scorecard, and the champion stays."""
 
     exit_code = 3
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from tasks import workloads
-from tasks.adapters import frames, policies
+from tasks.adapters import frames, policies, updates
 from tasks.adapters.blobs import put_blob
 from tasks.adapters.home import device, notes, scratch, signer, store
 from tasks.adapters.memo import remember
 from tasks.core import evaluation, training
 from tasks.core.digests import canonical_json
 from tasks.core.run import Run
+from tasks.core.updating import UPDATE
 from tasks.core.values import Evaluation, Scorecard, TrainingSet
 from tasks.patience import patient
 from tasks.stages import stage
-from tasks.workloads.spec import Target, Workload
+from tasks.workloads.spec import Candidate, Target, Workload
 
 
 @patient(name="evaluate {target.name}", timeout_minutes=120)
@@ -37,16 +38,20 @@ def evaluate(run: Run, training_set: TrainingSet, target: Target, scorecards: li
                 "device": device(),
             },
             Evaluation,
-            lambda: _evaluate(spec, training_set, target, winner, refit),
+            lambda: _evaluate(run, spec, training_set, target, winner, refit),
         )
         told.rows, told.reused = found.value.rows_holdout, found.reused
         told.note = f"{winner.algorithm}: skill {found.value.skill.value:+.2f} on {told.rows:,} untouched rows"
     return found.value
 
 
-def _evaluate(spec: Workload, training_set: TrainingSet, target: Target, winner: Scorecard, refit: bool) -> Evaluation:
+def _evaluate(
+    run: Run, spec: Workload, training_set: TrainingSet, target: Target, winner: Scorecard, refit: bool
+) -> Evaluation:
     rows = frames.read(store(), training_set.rows)
     earlier = frames.read(store(), winner.out_of_fold) if winner.out_of_fold else None
+    candidate = Candidate(winner.algorithm, winner.params)
+    grown = updates.grow(run, training_set, target, candidate) if UPDATE in winner.params else None
     done = evaluation.evaluate(
         spec,
         rows,
@@ -56,9 +61,12 @@ def _evaluate(spec: Workload, training_set: TrainingSet, target: Target, winner:
         device=device(),
         out_of_fold_predictions=earlier,
         checkpoints=notes(spec.name),
+        grown=grown.learned if grown else None,
     )
     files = {f"{done.judged.model}/{name}": put_blob(store(), content) for name, content in done.files.items()}
     golden = canonical_json(evaluation.golden(rows, done.model))
     files[f"golden/{target.name}.json"] = put_blob(store(), golden)
     with scratch(spec.name) as folder:
+        if grown:
+            files[updates.experience_of(target.name)] = frames.keep(store(), grown.buffer, folder, "experience")
         return done.judged.stored(frames.keep(store(), done.predictions, folder, "predictions"), files)

@@ -10,6 +10,7 @@ from tasks import workloads
 from tasks.core import training
 from tasks.core.run import Run
 from tasks.core.tuning import Tuning
+from tasks.core.updating import UPDATE
 from tasks.core.values import Scorecard, Study, TrainingSet
 from tasks.errors import OutOfMemory
 from tasks.train import train
@@ -22,9 +23,11 @@ def compete(run: Run, training_set: TrainingSet, tuning: Tuning) -> list[Scoreca
     spec = workloads.get(run.workload)
     asked = [(target, candidate) for candidate in spec.candidates for target in spec.targets]
     declared = [train.submit(run, training_set, *each) for each in asked]
-    tuned = [tune.submit(run, training_set, *each, tuning) for each in asked if tuning.wanted]
+    # An update begins where the champion is; there is no telling one set of parameters from another by so few rows.
+    tunable = [each for each in asked if tuning.wanted and UPDATE not in each[1].params]
+    tuned = [tune.submit(run, training_set, *each, tuning) for each in tunable]
     cards = [answered(answer, *each) for answer, each in zip(declared, asked, strict=True)]
-    return cards + [answered(answer, *each, Study()) for answer, each in zip(tuned, asked, strict=False)]
+    return cards + [answered(answer, *each, Study()) for answer, each in zip(tuned, tunable, strict=True)]
 
 
 def answered(

@@ -6,10 +6,10 @@ from dataclasses import replace
 from functools import lru_cache, partial
 
 from tasks import workloads
-from tasks.adapters import frames, policies
+from tasks.adapters import frames, policies, updates
 from tasks.adapters.home import device, notes, scratch, signer, store
 from tasks.adapters.memo import remember
-from tasks.core import leakage, training
+from tasks.core import leakage, training, updating
 from tasks.core.run import Run
 from tasks.core.values import Blob, Scorecard, TrainingSet
 from tasks.errors import DataRejected
@@ -32,6 +32,7 @@ def refuse_leaks(run: Run, training_set: TrainingSet) -> tuple[str, ...]:
 @patient(name="train {target.name} {candidate.algorithm}", timeout_minutes=120)
 def train(run: Run, training_set: TrainingSet, target: Target, candidate: Candidate) -> Scorecard:
     """Cross-validate one candidate on one target; a candidate that fails is a failed scorecard with its reason."""
+    candidate = updates.pinned(run, candidate)
     with stage(run, f"train {target.name} {candidate.algorithm}", side_by_side=True) as told:
         found = remember(
             store(),
@@ -50,6 +51,8 @@ def train(run: Run, training_set: TrainingSet, target: Target, candidate: Candid
 def cross_validate(run: Run, training_set: TrainingSet, target: Target, candidate: Candidate) -> Scorecard:
     """Judge one candidate on one target, its out-of-fold predictions kept as a blob."""
     spec, rows = workloads.get(run.workload), frames.read(store(), training_set.rows)
+    if updating.UPDATE in candidate.params:
+        return updates.judged(run, training_set, target, candidate)
     try:
         ready = partial(exercises, run.workload, training_set.rows, target.name)
         scored = training.score_candidate(

@@ -17,6 +17,7 @@ from tasks.workloads.spec import Gate
 from tests.builders import quick, shops_spec
 
 SPEC = shops_spec()
+ELASTIC = quick("elastic_net")
 
 
 class Home:
@@ -27,10 +28,10 @@ class Home:
         service_signer(self.keys)
         self.folder = folder
 
-    def learnt(self, rows, spec=SPEC, *, refit=False) -> Evidence:
+    def learnt(self, rows, spec=SPEC, *, refit=False, candidate=ELASTIC) -> Evidence:
         """Return the evidence of a model of *rows*."""
         target = spec.targets[0]
-        winner = score_candidate(spec, rows, target, quick("elastic_net")).scorecard
+        winner = score_candidate(spec, rows, target, candidate).scorecard
         done = evaluation.evaluate(spec, rows, target, winner, refit_on_all=refit)
         files = {f"{done.judged.model}/{name}": put_blob(self.store, data) for name, data in done.files.items()}
         kept = frames.keep(self.store, rows, self.folder, "rows")
@@ -50,9 +51,9 @@ class Home:
             measured_for=spec.gate,
         )
 
-    def champion(self, rows, spec=SPEC, *, refit=False) -> Entry:
+    def champion(self, rows, spec=SPEC, *, refit=False, candidate=ELASTIC) -> Entry:
         """Publish a model of *rows* and return the entry that lets it out."""
-        evidence = self.learnt(rows, spec, refit=refit)
+        evidence = self.learnt(rows, spec, refit=refit, candidate=candidate)
         made = contents.publish(self.store, self.keys, spec, evidence)
         return Entry(
             "shops", 1, "promotion", "dev", made.version, made.manifest_digest, ("sales",), "e", "p", "x", "r", "t", ""

@@ -140,6 +140,7 @@ class _Desk:
             coverage=each.coverage,
             coverage_least=round(each.coverage_wanted - policy.coverage_slack, 9),
             coverage_wanted=each.coverage_wanted,
+            told=each.told,
         )
 
     def _fits(self) -> Iterator[Fit]:

@@ -5,7 +5,7 @@ After Mitchell et al. 2019, "Model Cards for Model Reporting". It repeats the ev
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tasks.core.evidence import Evidence
 from tasks.core.failures import untrained
@@ -79,6 +79,17 @@ def _numbers(each: Evaluation, target: Target, confidence: float) -> Iterator[st
         yield f"Each aspect is scored by itself; the scores count: {weights}."
         yield ""
     yield f"Skill is 1 − {error} / {error} of the best naive baseline, here the {each.baseline}."
+    for told in each.told:
+        yield ""
+        yield f"{told.title}:"
+        yield ""
+        yield _cells(told.head)
+        yield _cells(("---",) * len(told.head))
+        yield from map(_cells, told.lines)
+
+
+def _cells(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
 
 
 def _line(name: str, interval: Interval, form: str) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from tasks.core.learners.lesson import Layout
+from tasks.core.learners.lesson import Layout, Levels
 from tasks.core.wording import TextCode, fit_text
 from tasks.workloads.spec import Feature
 
@@ -145,6 +145,12 @@ class Encoder:
         steps, width = (self.series[0].steps, len(self.series[0].center)) if self.series else (0, 0)
         length, pieces = (self.text.length, self.text.pieces) if self.text else (0, 0)
         return Layout(len(self.numeric) + len(self.categories), dense, steps, width, length, pieces)
+
+    @property
+    def levels(self) -> dict[str, Levels]:
+        """Return where each category stands in the tree design, and what its levels are called."""
+        coded = zip(self.category_columns, self.categories, strict=True)
+        return {code.name: Levels(column, code.levels) for column, code in coded}
 
     @property
     def category_columns(self) -> tuple[int, ...]:

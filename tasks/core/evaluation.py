@@ -21,12 +21,12 @@ from tasks.core.aspects import aspect_weights
 from tasks.core.baselines import baselines
 from tasks.core.encoding import masked, numbers
 from tasks.core.intervals import bootstrap, entity_sums, wilson
-from tasks.core.learners.lesson import Checkpoints, Device
+from tasks.core.learners.lesson import Checkpoints, Device, Telling
 from tasks.core.model_files import to_files
 from tasks.core.models import COVERAGE, Learned, Model, calibrate, label_unit, learn, optional_features
 from tasks.core.splitting import hash_shares, split, units
 from tasks.core.training import out_of_fold, training_rows
-from tasks.core.values import BaselineScore, Judged, Scorecard, SliceScore
+from tasks.core.values import BaselineScore, Judged, Scorecard, SliceScore, Table
 from tasks.workloads.spec import Candidate, Slice, Target, Workload
 
 Floats = npt.NDArray[np.float64]
@@ -64,8 +64,11 @@ def evaluate(
     device: Device = "cpu",
     out_of_fold_predictions: pl.DataFrame | None = None,
     checkpoints: Checkpoints | None = None,
+    grown: Learned | None = None,
 ) -> Evaluated:
     """Fit the winner on the training part, judge it on the holdout, and return what is shipped.
+
+    One that was *grown* out of the champion is judged and shipped as it is.
 
     *out_of_fold_predictions* of ``score_candidate`` are made again where they are not handed in. With *refit_on_all*
     the shipped model is fitted on all labelled rows; its corrections and intervals stay those of the training part.
@@ -76,7 +79,8 @@ def evaluate(
     unit = label_unit(target, numbers(train[target.column]))
     fit = partial(learn, spec, target=target, candidate=candidate, unit=unit)
     fit = partial(fit, threads=threads, device=device, checkpoints=checkpoints)
-    learned = fit(rows=train)
+    learned = fit(rows=train) if grown is None else grown
+    refit_on_all = refit_on_all and grown is None
     known = out_of_fold_predictions
     if known is None:
         known = out_of_fold(spec, training_rows(spec, rows, target), target, candidate, threads=threads, device=device)
@@ -86,6 +90,7 @@ def evaluate(
     if refit_on_all:
         labelled = rows[np.sort(np.concatenate([parts.train, parts.holdout]))]
         shipped = _calibrated(spec, target, fit(rows=labelled), known)
+    judged = replace(judged, told=_told(learned, shipped.learned))
     return Evaluated(judged, hearing.predictions, shipped, to_files(shipped))
 
 
@@ -118,6 +123,15 @@ def _calibrated(spec: Workload, target: Target, learned: Learned, known: pl.Data
         for link in links
     )
     return Model(target.name, target.unit, learned, optional_features(spec, target), full, bare)
+
+
+def _told(judged: Learned, shipped: Learned) -> tuple[Table, ...]:
+    """Return what the learner has to say of the fit that was judged, and of the shipped one if it is another."""
+    tables = judged.estimator.told() if isinstance(judged.estimator, Telling) else ()
+    if shipped is judged or not isinstance(shipped.estimator, Telling):
+        return tables
+    again = (replace(each, title=f"{each.title}; as fitted again on all rows") for each in shipped.estimator.told())
+    return (*tables, *again)
 
 
 @dataclass(frozen=True)

@@ -181,6 +181,7 @@ class Material:
     seed: int
     previous: str = ""
     trend: str = ""
+    units_stop: npt.NDArray[np.intp] | None = None
 
 
 def learn(
@@ -225,6 +226,7 @@ def prepare(spec: Workload, rows: pl.DataFrame, target: Target, *, unit: float) 
         spec.holdout.seed,
         previous,
         target.trend,
+        numbered(units(spec, rows).filter(pl.Series(stop))),
     )
 
 
@@ -253,9 +255,21 @@ def teach(
         checkpoints=checkpoints,
         aspects=encoder.aspects(material.features),
         odds=Odds(scale.center, scale.spread) if scale.chance and not previous else None,
+        levels=encoder.levels,
+        units_stop=material.units_stop,
     )
     fitted = fit_estimator(candidate.algorithm, lesson)
     return Learned(candidate.algorithm, material.features, encoder, scale, fitted, previous, trend)
+
+
+def standardised(learned: Learned, rows: pl.DataFrame, target: Target) -> tuple[Floats, Floats]:
+    """Return labelled *rows* as the learner of *learned* takes them: its design, and the standardised label."""
+    return learned.x(rows), learned.scale.standard(numbers(rows[target.column]), _before(rows, learned.previous))
+
+
+def numbered(units: pl.Series) -> npt.NDArray[np.intp]:
+    """Return the place of each row's unit among all, in order."""
+    return np.unique(units.cast(pl.String).fill_null("").to_numpy().astype(str), return_inverse=True)[1]
 
 
 def optional_features(spec: Workload, target: Target) -> tuple[str, ...]:

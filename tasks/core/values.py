@@ -99,6 +99,15 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Table:
+    """A few lines that somebody should read beside a model's figures; every cell as it is read."""
+
+    title: str
+    head: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
 class Study:
     """What tuning tried for a candidate: so many trials, of which some were stopped early and some failed.
 
@@ -152,7 +161,8 @@ class Scorecard:
     @property
     def title(self) -> str:
         """What tells it from the other scorecards of its target."""
-        return f"{self.algorithm} tuned" if self.tuned else self.algorithm
+        updated = f"{self.algorithm} updated" if "update" in self.params else self.algorithm
+        return f"{updated} tuned" if self.tuned else updated
 
 
 @dataclass(frozen=True)
@@ -184,8 +194,9 @@ class Judged:
     the policy has the shipped model refitted on all rows. ``model`` is the folder of the model inside the bundle.
     ``mae`` judges the conditional median (``predicted``), ``rmse`` and ``r2`` the conditional mean (``expected``).
     ``importances`` is the rise of MAE, as a share of it, when a feature is shuffled. Of a chance every ``mae`` is the
-    Brier score. The last two intervals are None in evidence written before there were any.
-    ``aspects`` are the weights of an estimator that weighs any.
+    Brier score. The last two intervals are None in evidence written before there were any. ``aspects`` are the weights
+    of an estimator that weighs any; ``told`` is what the learner has to say of itself, such as which of its parts were
+    kept and why.
     """
 
     target: str
@@ -209,6 +220,7 @@ class Judged:
     rmse_interval: Interval | None = field(default=None, kw_only=True)
     spearman_interval: Interval | None = field(default=None, kw_only=True)
     aspects: Mapping[str, float] = field(default_factory=dict, kw_only=True)
+    told: tuple[Table, ...] = field(default=(), kw_only=True)
 
     def stored(self, predictions: Blob, files: Mapping[str, Blob]) -> Evaluation:
         """Return the evaluation whose frame and files lie in the store."""

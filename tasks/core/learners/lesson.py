@@ -9,6 +9,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from tasks.core.values import Table
+
 Floats = npt.NDArray[np.float64]
 Device = Literal["cpu", "cuda"]
 
@@ -61,12 +63,46 @@ class Odds:
 
 
 @dataclass(frozen=True)
+class Levels:
+    """A category's column in the tree design, where a row's level stands as its place among *names*."""
+
+    column: int
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Judging:
+    """Rows to be judged on, with their standardised labels and the number of each row's unit."""
+
+    x: Floats
+    y: Floats
+    units: npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Continuing:
+    """What goes on learning: an *estimator* of the same design, and rows it was fitted on (``x_old``).
+
+    ``new`` and ``old`` are rows nobody was fitted on. The answers to the old ones may get worse by less than
+    ``margin``, as a share.
+    """
+
+    estimator: Estimator
+    x_old: Floats
+    new: Judging
+    old: Judging
+    margin: float
+
+
+@dataclass(frozen=True)
 class Lesson:
     """Rows to fit on, rows that tell when to stop (never fitted on), and how to go about it.
 
     ``y`` and ``y_stop`` are standardised. ``categories`` are the columns of ``x`` that are ranks of levels, ``aspects``
     by name those of the *dense* design that say something of one aspect. ``odds`` say that labels are 0 and 1 and a
     chance is asked for, for learners that learn one otherwise than by squares.
+    ``levels`` are the categories by name, ``units_stop`` the number of what each stopping row is kept together with.
+    ``continuing`` is there where an estimator goes on learning instead of a new one being fitted.
     """
 
     x: Floats
@@ -82,6 +118,9 @@ class Lesson:
     checkpoints: Checkpoints | None = None
     aspects: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     odds: Odds | None = None
+    levels: Mapping[str, Levels] = field(default_factory=dict)
+    units_stop: npt.NDArray[np.intp] | None = None
+    continuing: Continuing | None = None
 
 
 class Estimator(Protocol):
@@ -116,4 +155,13 @@ class Weighing(Protocol):
 
     def scores(self, x: Floats) -> Mapping[str, Floats]:
         """Return what each aspect alone would predict, standardised, one per row."""
+        ...
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """An estimator with something to say of its fit; one that was read from bytes says nothing."""
+
+    def told(self) -> tuple[Table, ...]:
+        """Return what a person should read beside its figures."""
         ...

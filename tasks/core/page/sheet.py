@@ -12,7 +12,7 @@ from tasks.core.differences import Change
 from tasks.core.dossier import Dossier
 from tasks.core.profile_shift import Shift
 from tasks.core.shadow import Cycle
-from tasks.core.values import Interval, StageTime
+from tasks.core.values import Interval, StageTime, Table
 
 Side = Literal["challenger", "champion"]
 State = Literal["open", "promoted", "not promoted", "held", "rejected", "expired", "superseded"]
@@ -36,6 +36,7 @@ class TargetFacts:
     coverage: Interval
     coverage_least: float
     coverage_wanted: float
+    told: tuple[Table, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,211 @@
+"""The candidate *transformer*: the network over text, and what is asked of it beyond one fit.
+
+With ``niches`` it names a category: the network is fine-tuned on each of its levels, and a level whose own weights are
+better is answered by them. Handed an estimator that serves, it goes on learning instead of beginning anew. The network
+is text_net.py, its fit transformer.py, the rules are niches.py and ewc.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import safetensors.torch
+import torch
+
+from tasks.core.learners import ewc, fitting, transformer
+from tasks.core.learners.duel import Judges
+from tasks.core.learners.ewc import Experience
+from tasks.core.learners.fitting import Weights
+from tasks.core.learners.lesson import Continuing, Estimator, Floats, Judging, Lesson
+from tasks.core.learners.niches import COMMON, Grounds, raise_niches
+from tasks.core.learners.torch_mlp import limit
+from tasks.core.learners.transformer import Reader, course_of, fit_transformer, material_of
+from tasks.core.values import Table
+from tasks.errors import BadRequest, NotTrusted, UpdateRefused
+
+# What an update learns at and for how long, as a share of the fit's own rate and epochs; how strongly it is held.
+UPDATE_RATE, UPDATE_EPOCHS, STRENGTH = 0.3, 10, 1_000.0
+NICHES = "niches"
+
+
+@dataclass(frozen=True)
+class Niched:
+    """The common network and the weights of the niches that were kept; ``names`` are all levels of the category.
+
+    ``tables`` is what the fit has to say; a file does not keep it.
+    """
+
+    common: Reader
+    column: int
+    names: tuple[str, ...]
+    weights: Mapping[str, Weights]
+    tables: tuple[Table, ...] = ()
+
+    def predict(self, x: Floats) -> Floats:
+        """Return one standardised prediction per row."""
+        by, answer = np.array(self.scored_by(x)), np.zeros(len(x))
+        for name in sorted(set(by)):
+            reader = self.common if name == COMMON else weighing(self.common, self.weights[name])
+            answer[by == name] = reader.predict(x[by == name])
+        return answer
+
+    def scored_by(self, x: Floats) -> list[str]:
+        """Return the niche that answers each row, or that the common network does."""
+        found = [self.names[place] if place >= 0 else "" for place in places(x, self.column)]
+        return [name if name in self.weights else COMMON for name in found]
+
+    def told(self) -> tuple[Table, ...]:
+        """Return how each niche compares with the common network."""
+        return self.tables
+
+    def to_bytes(self) -> bytes:
+        """Return safetensors: the common network's file, and of each niche the weights that are its own."""
+        if not self.weights:
+            return self.common.to_bytes()
+        kept = safetensors.torch.load(self.common.to_bytes())
+        about = {"column": self.column, "names": self.names, "kept": sorted(self.weights)}
+        kept[NICHES] = torch.frombuffer(bytearray(json.dumps(about).encode()), dtype=torch.uint8)
+        for number, name in enumerate(sorted(self.weights)):
+            for weight, own in self.weights[name].items():
+                if not torch.equal(own, self.common.weights[weight]):
+                    kept[f"niche{number}.{weight}"] = own
+        return bytes(safetensors.torch.save({name: kept[name].contiguous() for name in sorted(kept)}))
+
+
+@dataclass(frozen=True)
+class Continued:
+    """A network that went on learning, and what it came to."""
+
+    reader: Reader
+    tables: tuple[Table, ...]
+
+    def predict(self, x: Floats) -> Floats:
+        """Return one standardised prediction per row."""
+        return self.reader.predict(x)
+
+    def told(self) -> tuple[Table, ...]:
+        """Return what the update did to new rows and to old ones."""
+        return self.tables
+
+    def to_bytes(self) -> bytes:
+        """Return the network's own file: it is one like any other."""
+        return self.reader.to_bytes()
+
+
+def fit(lesson: Lesson) -> Estimator:
+    """Fit, fine-tune or go on learning, as the lesson asks; raises TrainingBroke, UpdateRefused."""
+    if lesson.continuing is not None:
+        return _continued(lesson, lesson.continuing)
+    common = fit_transformer(lesson)
+    category = str(lesson.params.get(NICHES, ""))
+    return _niched(lesson, common, category) if category else common
+
+
+def from_bytes(data: bytes) -> Estimator:
+    """Load safetensors; NotTrusted if it is none or its tensors are not the network's and its niches'."""
+    try:
+        kept = safetensors.torch.load(data)
+    except safetensors.SafetensorError as error:
+        raise NotTrusted(
+            f"the Transformer cannot be read as safetensors ({error}); publish the bundle again"
+        ) from error
+    if NICHES not in kept:
+        return transformer.from_bytes(data)
+    column, names, niches = _about(kept.pop(NICHES))
+    own: list[Weights] = [{} for _ in niches]
+    for name in [each for each in kept if each.startswith("niche")]:
+        number, _, weight = name.removeprefix("niche").partition(".")
+        if not number.isdecimal() or int(number) >= len(own):
+            raise NotTrusted(f"the Transformer's file holds {name}, of a niche it does not name; it was not loaded")
+        own[int(number)][weight] = kept.pop(name)
+    common = transformer.from_bytes(safetensors.torch.save(kept))
+    for weights in own:
+        # Whatever a niche has of its own must fit where the common weight was.
+        transformer.from_bytes(safetensors.torch.save(kept | weights))
+    whole = {name: {**common.weights, **weights} for name, weights in zip(niches, own, strict=True)}
+    return Niched(common, column, names, whole)
+
+
+FITS: Mapping[str, Callable[[Lesson], Estimator]] = {"transformer": fit}
+
+
+def weighing(reader: Reader, weights: Weights) -> Reader:
+    """Return the same network with other *weights*, run as it was fitted."""
+    return Reader(reader.layout, reader.sizes, weights, reader.odds)
+
+
+def places(x: Floats, column: int) -> npt.NDArray[np.intp]:
+    """Return each row's place among the category's levels; −1 where it is none of them."""
+    rank = x[:, column]
+    known = np.isfinite(rank) & (rank == np.floor(rank)) & (rank >= 0)
+    return np.where(known, np.where(known, rank, 0), -1).astype(np.intp)
+
+
+def _niched(lesson: Lesson, common: Reader, category: str) -> Niched:
+    levels = lesson.levels.get(category)
+    if levels is None or lesson.units_stop is None:
+        raise BadRequest(
+            f"niches of {category!r} were asked for, which is no category the network sees; it sees "
+            f"{', '.join(lesson.levels) or 'none'}"
+        )
+    taught, stop = material_of(lesson)
+    niche, niche_stop = (places(x, levels.column) for x in (lesson.x, lesson.x_stop))
+    raised = raise_niches(
+        course_of(lesson),
+        common.weights,
+        Grounds(levels.names, taught, niche, stop, niche_stop, lesson.units_stop),
+        device=lesson.device,
+        seed=lesson.seed,
+        key=fitting.key_of("niches", lesson),
+        checkpoints=lesson.checkpoints,
+    )
+    return Niched(common, levels.column, levels.names, raised.weights, (raised.table(),))
+
+
+def _continued(lesson: Lesson, given: Continuing) -> Continued:
+    before = given.estimator.reader if isinstance(given.estimator, Continued) else given.estimator
+    if not isinstance(before, Reader):
+        raise UpdateRefused(
+            f"the champion's {type(before).__name__.lower()} estimator is no single Transformer whose weights could go "
+            "on learning; retrain without update"
+        )
+    limit(lesson.threads)
+    lesson = replace(lesson, layout=before.layout, odds=before.odds)
+    taught, stop = material_of(lesson)
+    remembered = Judging(given.x_old, np.zeros(len(given.x_old)), np.arange(len(given.x_old)))
+    course = course_of(lesson)
+    updated = ewc.update(
+        replace(course, rate=course.rate * UPDATE_RATE, epochs=min(course.epochs, UPDATE_EPOCHS)),
+        before.weights,
+        Experience(taught, stop, *(_judges(lesson, each) for each in (remembered, given.new, given.old))),
+        strength=float(lesson.params.get("strength", STRENGTH)),
+        margin=given.margin,
+        device=lesson.device,
+        seed=lesson.seed,
+        key=fitting.key_of("update", lesson),
+        checkpoints=lesson.checkpoints,
+        logits=before.odds is not None,
+    )
+    if not updated.accepted:
+        raise UpdateRefused(f"the update of the champion was {updated.reason}; the champion's weights stay")
+    return Continued(weighing(before, updated.weights), (updated.table(),))
+
+
+def _judges(lesson: Lesson, given: Judging) -> Judges:
+    return Judges(material_of(replace(lesson, x=given.x, y=given.y))[0], given.units)
+
+
+def _about(told: torch.Tensor) -> tuple[int, tuple[str, ...], tuple[str, ...]]:
+    try:
+        plain = json.loads(told.numpy().tobytes())
+        column, names, kept = int(plain["column"]), tuple(map(str, plain["names"])), tuple(map(str, plain["kept"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise NotTrusted(f"the Transformer's file does not say what its niches are ({error!r})") from error
+    if column < 0 or not set(kept) <= set(names) or len(set(kept)) != len(kept):
+        raise NotTrusted(f"the Transformer's file names the niches {kept} of {len(names)} levels; it was not loaded")
+    return column, names, kept

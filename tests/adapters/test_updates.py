@@ -1,0 +1,65 @@
+"""An update through the store: of what the ledger says serves, out of its verified bundle; and what it leaves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import polars as pl
+import pytest
+
+from tasks import evaluate as evaluating
+from tasks import workloads
+from tasks.adapters import frames, home, ledger, updates
+from tasks.adapters.blobs import read_blob
+from tasks.adapters.settings import settings
+from tasks.core.learners import niched
+from tasks.core.run import Run
+from tasks.core.updating import HELD
+from tasks.core.values import TrainingSet
+from tasks.train import cross_validate
+from tasks.workloads.spec import Candidate
+from tests.builders import shops
+from tests.contesting import Home
+from tests.unit.test_updating import PARAMS, SPEC, TARGET, later
+
+RUN = Run("shops", "s", "d", "run", "c", "p", "2026-02-02")
+WHOLE, UPDATE = Candidate("transformer", PARAMS), Candidate("transformer", PARAMS | {"update": True})
+
+
+@pytest.fixture
+def place(monkeypatch, tmp_path):
+    """A home in which nothing serves yet."""
+    monkeypatch.setenv("GREENLIGHT_HOME", str(tmp_path))
+    monkeypatch.setattr(workloads, "get", lambda name: SPEC)
+    settings.cache_clear()
+    made = Home(tmp_path)
+    assert home.store().uri == made.store.uri
+    yield made
+    settings.cache_clear()
+
+
+def today(place, rows: pl.DataFrame) -> TrainingSet:
+    return TrainingSet(
+        "shops", frames.keep(place.store, rows, place.folder, "today"), rows.height, "s", "d", rows.height
+    )
+
+
+def test_where_nothing_serves_an_update_is_a_failed_scorecard(place):
+    asked = updates.pinned(RUN, UPDATE)
+    assert asked.params["update"] == "" and updates.pinned(RUN, WHOLE) is WHOLE
+    card = cross_validate(RUN, today(place, shops(400)), TARGET, asked)
+    assert card.status == "failed" and "nothing serves in dev yet" in card.reason
+    assert card.title == "transformer updated"
+
+
+def test_an_update_of_what_serves_is_judged_evaluated_and_leaves_its_experience(place):
+    entry = place.champion(shops(400), SPEC, candidate=WHOLE)
+    ledger.append(place.store, home.signer(), replace(entry, number=0), 0)
+    rows = today(place, pl.concat([shops(400), later(300)]))
+    card = cross_validate(RUN, rows, TARGET, updates.pinned(RUN, UPDATE))
+    assert (card.status, card.params["update"]) == ("scored", entry.version), card.reason
+    found = evaluating._evaluate(RUN, SPEC, rows, TARGET, card, True)
+    assert found.describes == "shipped" and found.told[0].title == "The update of the champion: accepted"
+    buffer = frames.read(place.store, found.files["experience/sales.parquet"])
+    assert buffer[HELD].any() and buffer["seen_at"].n_unique() == 2
+    niched.from_bytes(read_blob(place.store, found.files["models/sales/estimator.safetensors"]))
