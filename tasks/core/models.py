@@ -93,14 +93,15 @@ class Learned:
 
     def link(self, rows: pl.DataFrame) -> Floats:
         """Return predictions on the learned scale."""
-        answer = self.estimator.predict(self._x(rows))
+        answer = self.estimator.predict(self.design(rows))
         return self.scale.from_standard(answer, _before(rows, self.previous))
 
     def scored_by(self, rows: pl.DataFrame) -> list[str] | None:
         """Return which part of a chain answers each row; None where one estimator answers all."""
-        return self.estimator.scored_by(self._x(rows)) if isinstance(self.estimator, Chained) else None
+        return self.estimator.scored_by(self.design(rows)) if isinstance(self.estimator, Chained) else None
 
-    def _x(self, rows: pl.DataFrame) -> Floats:
+    def design(self, rows: pl.DataFrame) -> Floats:
+        """Return what the estimator reads of *rows*."""
         return _x(rows, self.encoder, self.scale, algorithm(self.algorithm).design, self.previous, self.trend)
 
 
