@@ -2,7 +2,8 @@
 
 Two designs come out of one encoder: ``tree`` (missing stays missing, a category is its rank by the mean target, which
 is enough for a tree to find the best split of levels: Fisher 1958) and ``dense`` (imputed, scaled, one-hot). A level
-never seen in training is *other*, a missing one is missing. Learners do not belong here.
+never seen in training is *other*, a missing one is missing. Free text is coded by wording.py. Learners do not belong
+here.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ import numpy.typing as npt
 import polars as pl
 
 from tasks.core.learners.lesson import Layout
+from tasks.core.wording import TextCode, fit_text
 from tasks.workloads.spec import Feature
 
 Floats = npt.NDArray[np.float64]
-Design = Literal["tree", "dense", "sequence"]
+Design = Literal["tree", "dense", "sequence", "text"]
 
 # A level with fewer training rows has no effect worth estimating; it joins *other*.
 ROWS_PER_LEVEL = 8
@@ -29,6 +31,10 @@ SHRINKING_ROWS = 10.0
 # Beyond so many standard deviations a linear learner extrapolates wildly; trees never do.
 CLIP = 4.0
 SKEWED = 2.0
+# Share of training rows learned a second time with only what is always known, and with a random half of the rest:
+# a model that has never seen such a row answers it with nonsense.
+BARE_SHARE = 0.2
+HALF_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,7 @@ class Encoder:
     numeric: tuple[NumericCode, ...]
     categories: tuple[CategoryCode, ...]
     series: tuple[SeriesCode, ...] = ()
+    text: TextCode | None = None
 
     def tree(self, rows: pl.DataFrame) -> Floats:
         """Return n × (numbers + categories): missing is NaN, a category is its rank by mean target."""
@@ -98,7 +105,7 @@ class Encoder:
         for category in self.categories:
             ranks = np.array([*range(len(category.levels)), category.other, np.nan])
             columns.append(ranks[category.places(rows)])
-        return np.column_stack(columns)
+        return _side_by_side(columns, rows)
 
     def dense(self, rows: pl.DataFrame) -> Floats:
         """Return n × (scaled numbers + missing indicators + one-hot levels): no NaN."""
@@ -111,20 +118,23 @@ class Encoder:
         for category in self.categories:
             places = category.places(rows)
             columns += [(places == place).astype(np.float64) for place in range(len(category.levels) + 2)]
-        return np.column_stack(columns)
+        return _side_by_side(columns, rows)
 
     def design(self, rows: pl.DataFrame, kind: Design) -> Floats:
         """Return the design a learner asks for."""
-        if kind == "sequence":
-            return np.column_stack([self.tree(rows), self.dense(rows), *(code.coded(rows) for code in self.series[:1])])
-        return self.tree(rows) if kind == "tree" else self.dense(rows)
+        if kind in ("tree", "dense"):
+            return self.tree(rows) if kind == "tree" else self.dense(rows)
+        steps = [code.coded(rows) for code in self.series[:1]]
+        words = [self.text.coded(rows)] if kind == "text" and self.text else []
+        return np.column_stack([self.tree(rows), self.dense(rows), *steps, *words])
 
     @property
     def layout(self) -> Layout:
-        """Return which columns of the *sequence* design are what; of several series the first is learned from."""
+        """Return which columns of the *sequence* and *text* designs are what; the first series is learned from."""
         dense = 2 * len(self.numeric) + sum(len(code.levels) + 2 for code in self.categories)
         steps, width = (self.series[0].steps, len(self.series[0].center)) if self.series else (0, 0)
-        return Layout(len(self.numeric) + len(self.categories), dense, steps, width)
+        length, pieces = (self.text.length, self.text.pieces) if self.text else (0, 0)
+        return Layout(len(self.numeric) + len(self.categories), dense, steps, width, length, pieces)
 
     @property
     def category_columns(self) -> tuple[int, ...]:
@@ -137,7 +147,7 @@ class Encoder:
             "numeric": [asdict(code) for code in self.numeric],
             "categories": [asdict(code) for code in self.categories],
             "series": [asdict(code) for code in self.series],
-        }
+        } | ({"text": self.text.to_json()} if self.text else {})
 
     @staticmethod
     def from_json(plain: Mapping[str, Any]) -> Encoder:
@@ -149,15 +159,18 @@ class Encoder:
                 SeriesCode(code["name"], code["steps"], tuple(code["center"]), tuple(code["scale"]))
                 for code in plain.get("series", ())
             ),
+            TextCode.from_json(plain["text"]) if "text" in plain else None,
         )
 
 
 def fit_encoder(rows: pl.DataFrame, features: Sequence[Feature], target: Floats) -> Encoder:
     """Fit the codes on the training part; *target* on the scale it is learned on."""
+    texts = [feature.name for feature in features if feature.type == "text"]
     return Encoder(
         tuple(_numeric(rows[feature.name]) for feature in features if feature.type == "float"),
         tuple(_category(rows[feature.name], target) for feature in features if feature.type == "category"),
         tuple(_series(rows[feature.name], feature.width) for feature in features if feature.type == "series"),
+        fit_text(rows, texts) if texts else None,
     )
 
 
@@ -171,6 +184,24 @@ def masked(rows: pl.DataFrame, names: Sequence[str], where: npt.NDArray[np.bool_
     """Return *rows* with the features *names* made missing (only in the rows *where* says, if given)."""
     keep = pl.lit(False) if where is None else ~pl.Series(where)
     return rows.with_columns(pl.when(keep).then(pl.col(name)).otherwise(None).alias(name) for name in names)
+
+
+def with_gaps(rows: pl.DataFrame, label: Floats, optional: Sequence[str], seed: int) -> tuple[pl.DataFrame, Floats]:
+    """Return the rows and, once more, some of them with optional features made missing."""
+    if not optional:
+        return rows, label
+    chance = np.random.default_rng(seed)
+    order = chance.permutation(rows.height)
+    bare, half = (round(share * rows.height) for share in (BARE_SHARE, HALF_SHARE))
+    some, others = rows[order[:bare]], rows[order[bare : bare + half]]
+    for name in optional:
+        others = masked(others, [name], chance.random(others.height) < 0.5)
+    taught = pl.concat([rows, masked(some, optional), others])
+    return taught, np.concatenate([label, label[order[: bare + half]]])
+
+
+def _side_by_side(columns: Sequence[Floats], rows: pl.DataFrame) -> Floats:
+    return np.column_stack(columns) if columns else np.zeros((rows.height, 0))
 
 
 def _numeric(column: pl.Series) -> NumericCode:

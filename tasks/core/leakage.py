@@ -52,8 +52,8 @@ def find_leaks(spec: Workload, rows: pl.DataFrame) -> tuple[Leak, ...]:
         leak
         for target in spec.targets
         for feature in spec.features_for(target)
-        # A series is looked at by the numbers a workload draws from it; no number of it stands for the row.
-        if feature.type != "series"
+        # A series or a text is looked at by the numbers a workload draws from it; none of its own stands for the row.
+        if feature.type not in ("series", "text")
         for leak in _pair(spec, sample, fold, target, feature)
     )
 

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from tasks.core.encoding import Design, Encoder, fit_encoder, masked, numbers
+from tasks.core.encoding import Design, Encoder, fit_encoder, numbers, with_gaps
 from tasks.core.estimators import algorithm, fit_estimator
 from tasks.core.intervals import Band, conformal_band
-from tasks.core.learners.lesson import Chained, Checkpoints, Device, Estimator, Lesson
+from tasks.core.learners.lesson import Chained, Checkpoints, Device, Estimator, Lesson, Odds
 from tasks.core.splitting import stopping_rows, units
 from tasks.workloads.spec import Candidate, Feature, Target, Workload
 
@@ -24,10 +24,6 @@ Floats = npt.NDArray[np.float64]
 
 # What share of single predictions the interval should hold.
 COVERAGE = 0.9
-# Share of training rows learned a second time with only what is always known, and with a random half of the rest:
-# a model that has never seen such a row answers it with nonsense.
-BARE_SHARE = 0.2
-HALF_SHARE = 0.1
 # The log scale bends at this share of the typical label: without it, labels of 1 to 10 where millions are typical
 # would weigh as much as all the rest, and an error nobody cares about would steer the fit.
 UNIT_SHARE = 0.1
@@ -218,7 +214,7 @@ def prepare(spec: Workload, rows: pl.DataFrame, target: Target, *, unit: float) 
     scale = fit_scale(target, label[~stop], unit, before)
     features = spec.features_for(target)
     encoder = fit_encoder(fit_rows, features, scale.link(label[~stop]) - scale.base(before))
-    taught = _with_gaps(fit_rows, label[~stop], optional_features(spec, target), spec.holdout.seed)
+    taught = with_gaps(fit_rows, label[~stop], optional_features(spec, target), spec.holdout.seed)
     return Material(
         features,
         encoder,
@@ -255,6 +251,7 @@ def teach(
         device=device,
         layout=encoder.layout,
         checkpoints=checkpoints,
+        odds=Odds(scale.center, scale.spread) if scale.chance and not previous else None,
     )
     fitted = fit_estimator(candidate.algorithm, lesson)
     return Learned(candidate.algorithm, material.features, encoder, scale, fitted, previous, trend)
@@ -329,20 +326,6 @@ def _x(rows: pl.DataFrame, encoder: Encoder, scale: Scale, design: Design, previ
 
 def _before(rows: pl.DataFrame, previous: str) -> Floats | None:
     return numbers(rows[previous]) if previous else None
-
-
-def _with_gaps(rows: pl.DataFrame, label: Floats, optional: Sequence[str], seed: int) -> tuple[pl.DataFrame, Floats]:
-    """Return the rows and, once more, some of them with optional features made missing."""
-    if not optional:
-        return rows, label
-    chance = np.random.default_rng(seed)
-    order = chance.permutation(rows.height)
-    bare, half = (round(share * rows.height) for share in (BARE_SHARE, HALF_SHARE))
-    some, others = rows[order[:bare]], rows[order[bare : bare + half]]
-    for name in optional:
-        others = masked(others, [name], chance.random(others.height) < 0.5)
-    taught = pl.concat([rows, masked(some, optional), others])
-    return taught, np.concatenate([label, label[order[: bare + half]]])
 
 
 def _is_missing(rows: pl.DataFrame, name: str) -> pl.Expr:

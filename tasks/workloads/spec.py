@@ -19,7 +19,7 @@ from tasks.workloads.likeness import Likeness
 from tasks.workloads.spans import Span
 
 ColumnType = Literal["float", "int", "text", "category", "month", "datetime"]
-FeatureType = Literal["float", "category", "series"]
+FeatureType = Literal["float", "category", "series", "text"]
 Transform = Literal["identity", "log1p", "chance"]
 Threshold = tuple[str, Literal["high", "low"], float]
 
@@ -36,7 +36,7 @@ POLARS_TYPES: Mapping[str, pl.DataType | type[pl.DataType]] = MappingProxyType(
 
 # What a feature is stored as.
 FEATURE_TYPES: Mapping[FeatureType, pl.DataType | type[pl.DataType]] = MappingProxyType(
-    {"float": pl.Float64, "category": pl.String, "series": pl.List(pl.Float64)}
+    {"float": pl.Float64, "category": pl.String, "series": pl.List(pl.Float64), "text": pl.String}
 )
 
 
@@ -64,7 +64,7 @@ class Feature:
     """A model input, produced by the workload's ``derive``.
 
     A *series* is a list of numbers per row, what came before it, oldest first, ``width`` numbers to a step; only
-    learners of sequences see it.
+    learners of sequences see it. A *text* is read piece by piece; only learners of text see it.
     """
 
     name: str

@@ -15,7 +15,7 @@ from tasks.workloads.spec import Workload
 from feast import Entity, FeatureService, FeatureView  # isort: skip
 from feast.types import Array, Float64, String  # isort: skip
 
-DTYPES = {"float": Float64, "category": String, "series": Array(Float64)}
+DTYPES = {"float": Float64, "category": String, "series": Array(Float64), "text": String}
 
 
 def objects(spec: Workload, kind: type, *path: str) -> list[Any]:

@@ -31,19 +31,41 @@ class Checkpoints(Protocol):
 
 @dataclass(frozen=True)
 class Layout:
-    """Which columns of the *sequence* design are what: the trend, the tree design, the dense one, then the steps."""
+    """Which columns are what: of the *sequence* design the trend, the tree design, the dense one, then the steps.
+
+    The *text* design has no trend; behind the steps stand ``length`` numbers of pieces, out of so many ``pieces``.
+    """
 
     tree: int
     dense: int
     steps: int
     width: int
+    length: int = 0
+    pieces: int = 0
+
+
+@dataclass(frozen=True)
+class Odds:
+    """How labels of 0 and 1 were standardised, where what is learned is a chance."""
+
+    center: float
+    spread: float
+
+    def label(self, y: Floats) -> Floats:
+        """Return the labels, 0 or 1."""
+        return np.round(y * self.spread + self.center)
+
+    def standard(self, chance: Floats) -> Floats:
+        """Return a chance as learners answer it."""
+        return (chance - self.center) / self.spread
 
 
 @dataclass(frozen=True)
 class Lesson:
     """Rows to fit on, rows that tell when to stop (never fitted on), and how to go about it.
 
-    ``y`` and ``y_stop`` are standardised. ``categories`` are the columns of ``x`` that are ranks of levels.
+    ``y`` and ``y_stop`` are standardised. ``categories`` are the columns of ``x`` that are ranks of levels. ``odds``
+    say that labels are 0 and 1 and a chance is asked for, for learners that learn one otherwise than by squares.
     """
 
     x: Floats
@@ -57,6 +79,7 @@ class Lesson:
     device: Device
     layout: Layout | None = None
     checkpoints: Checkpoints | None = None
+    odds: Odds | None = None
 
 
 class Estimator(Protocol):
