@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -77,9 +78,7 @@ def holdout(store: Store, rows: Blob, evaluation: Evaluation) -> pl.DataFrame:
     return frames.read(store, rows).filter(pl.col("_row").is_in(judged.implode()))
 
 
-def _measured(
-    store: Store, spec: Workload, evaluation: Evaluation, rows: pl.DataFrame, folder: Path
-) -> Measured:
+def _measured(store: Store, spec: Workload, evaluation: Evaluation, rows: pl.DataFrame, folder: Path) -> Measured:
     prefix = f"{evaluation.model}/"
     known = {path: blob for path, blob in evaluation.files.items() if path.startswith(prefix)}
     model = from_files({path.removeprefix(prefix): read_blob(store, blob) for path, blob in known.items()})
@@ -100,14 +99,14 @@ def _measured(
 
 
 def try_variants(
-    spec: Workload, model: Model, rows: pl.DataFrame, folder: Path, clock: Clock = time.perf_counter
+    spec: Workload, model: Model, rows: pl.DataFrame, folder: Path, clock: Clock = time.thread_time
 ) -> list[tuple[Trial, Model | None]]:
     """Make and measure every variant of the model's network on *rows* it was judged on, the fitted weights first.
 
     Nothing where it has no network, or the network answers too few of the rows. The model beside a trial is the one
     that would serve; None where the variant could not be made.
     """
-    from tasks.core.learners.network import FP32, count, tensors
+    from tasks.core.learners.network import count
     from tasks.core.learners.variants import VARIANTS
 
     rows = rows.gather_every(max(1, -(-rows.height // variants.ROWS_MOST)))
@@ -117,19 +116,92 @@ def try_variants(
     asked = estimator.asked(model.learned.design(rows))
     if count(asked) < variants.ROWS_LEAST:
         return []
+    files = _files(estimator.network, asked, folder)
     bench = _Bench(spec, model, rows, asked, clock)
-    files = dict(_files(estimator.network, asked, folder))
     return [bench.trial(name, files.get(name, b"")) for name in VARIANTS]
 
 
-def _files(network: Any, asked: Any, folder: Path) -> Iterator[tuple[str, bytes | str]]:
-    """Yield the file of every variant that has one, or why there is none."""
+@dataclass(frozen=True)
+class _Bench:
+    """Where variants of one network are held against its fitted weights, on the same rows."""
+
+    spec: Workload
+    model: Model
+    rows: pl.DataFrame
+    asked: Any
+    clock: Clock
+
+    def trial(self, name: str, made: bytes | str) -> tuple[Trial, Model | None]:
+        """Measure one variant; *made* is its file, nothing where it needs none, or why it could not be made."""
+        from tasks.core.learners.network import in_pieces
+        from tasks.core.learners.variants import opened
+
+        if isinstance(made, str):
+            return Trial(VariantScore(name, reason=made)), None
+        estimator: Any = self.model.learned.estimator
+        try:
+            variant = opened(name, estimator.network, made)
+            said = in_pieces(variant.answer, self.asked)
+        except (NotTrusted, RuntimeError) as error:
+            return Trial(VariantScore(name, reason=f"it does not run here: {str(error).splitlines()[0]}")), None
+        served = replace(self.model, learned=replace(self.model.learned, estimator=estimator.run_as(variant)))
+        apart = float((said - in_pieces(estimator.network.answer, self.asked)).abs().max())
+        score = variants.score(name, variant.size, self._error(served), apart, self._error(self.model))
+        return Trial(score, self._speed(variant)), served
+
+    def _error(self, model: Model) -> float:
+        target = self.spec.target(model.target)
+        return metrics.mae(numbers(self.rows[target.column]), model.predict(self.rows), chance=target.is_chance)
+
+    def _speed(self, variant: Any) -> Speed:
+        from tasks.core.learners.network import count, inference, some
+        from tasks.core.learners.torch_mlp import limit
+
+        limit(1)
+        answer, rows = variant.answer, count(self.asked)
+        singles = [some(self.asked, (place,)) for place in range(min(rows, variants.TIMES_MOST))]
+        batches = {size: some(self.asked, range(size)) for size in (variants.SMALL_BATCH, variants.LARGE_BATCH)}
+        with inference():
+            return variants.time(
+                lambda number: answer(singles[number % len(singles)]), lambda size: answer(batches[size]), self.clock
+            )
+
+
+def _files(network: Any, asked: Any, folder: Path) -> dict[str, bytes | str]:
+    """Return the file of every variant that has one, or why there is none."""
     from tasks.core.learners.onnx_export import exported
-    from tasks.core.learners.variants import ONNX, ONNX_INT8
+    from tasks.core.learners.variants import ONNX, ONNX_INT8, WITH_FILE
 
     try:
         graph = exported(network, asked)
-        yield ONNX, graph
-        yield ONNX_INT8, onnx_files.quantized(graph, folder)
     except TrainingBroke as error:
-        yield ONNX_INT8, str(error)
+        return dict.fromkeys(WITH_FILE, str(error))
+    try:
+        return {ONNX: graph, ONNX_INT8: onnx_files.quantized(graph, folder)}
+    except TrainingBroke as error:
+        return {ONNX: graph, ONNX_INT8: str(error)}
+
+
+def note(store: Store, signer: Signer, workload: str, version: str, speeds: Mapping[str, Speeds]) -> None:
+    """Note how fast the variants of *version* answered, by target; the same version keeps its first times."""
+    body = {"workload": workload, "version": version, "speeds": plain(speeds)}
+    with suppress(AlreadyExists):
+        store.put(_key(workload, version), seal(signer, FORM, body), if_absent=True)
+
+
+def noted(store: Store, trust: Trust, workload: str, version: str) -> Mapping[str, Speeds]:
+    """Return what was noted of *version*, by target and variant; nothing where nobody did; raises NotTrusted."""
+    key = _key(workload, version)
+    if store.head(key) is None:
+        return {}
+    body = unseal(trust, FORM, read_bytes(store, key), key)
+    if (body.get("workload"), body.get("version")) != (workload, version):
+        return {}
+    try:
+        return _NOTED.validate_python(body.get("speeds"))
+    except ValidationError as error:
+        raise NotTrusted(f"{key} is not what this version notes ({error.error_count()} fields differ)") from error
+
+
+def _key(workload: str, version: str) -> str:
+    return f"measured/{workload}/{version}/variants.json"

@@ -6,29 +6,18 @@ variants is ``variants``; measuring and choosing them belongs elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
-from tasks.core.learners.lesson import Device, Floats
+from tasks.core.learners.lesson import Floats
 
 # So many rows are answered at once: a network's inner numbers of a whole part of a batch would fill gigabytes.
 PIECE_ROWS = 1_024
 FP32 = "fp32"
-
-
-class Asked(Protocol):
-    """What a network is asked: a frozen dataclass of tensors, each with one entry per row."""
-
-    def of(self, rows: torch.Tensor) -> Self:
-        """Return some of the rows."""
-        ...
-
-    def on(self, device: Device) -> Self:
-        """Return it on *device*."""
-        ...
 
 
 Answers = Callable[[Any], torch.Tensor]
@@ -95,9 +84,19 @@ def count(asked: Any) -> int:
     return int(next(iter(tensors(asked).values())).shape[0])
 
 
+def some(asked: Any, places: Iterable[int]) -> Any:
+    """Return the rows at *places*, begun anew where they reach beyond the last."""
+    return asked.of(torch.tensor([place % count(asked) for place in places]))
+
+
+def inference() -> AbstractContextManager[None]:
+    """Return what nothing is learned under."""
+    return torch.inference_mode()
+
+
 def in_pieces(answer: Answers, asked: Any, rows: int = PIECE_ROWS) -> torch.Tensor:
     """Answer at most *rows* at once, outside of any fit."""
-    with torch.inference_mode():
+    with inference():
         if count(asked) <= rows:
             return answer(asked)
         places = torch.arange(count(asked), device=next(iter(tensors(asked).values())).device)
