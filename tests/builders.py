@@ -18,6 +18,7 @@ QUICK = (
     Candidate("catboost", {"rounds": 15, "depth": 3, "learning_rate": 0.2}),
     Candidate("mlp", {"hidden": 8, "epochs": 5, "learning_rate": 0.01}),
     Candidate("lstm", {"hidden": 8, "epochs": 5, "learning_rate": 0.01}),
+    Candidate("transformer", {"dimension": 8, "hidden": 8, "epochs": 20, "learning_rate": 0.02, "batch": 32}),
 )
 
 

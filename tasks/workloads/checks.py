@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from tasks.workloads.spec import Workload
 
 # Exactly the names of the table in tasks/core/estimators.py, which lies above.
-ALGORITHMS = ("elastic_net", "random_forest", "hist_gradient_boosting", "xgboost", "catboost", "mlp", "lstm")
+ALGORITHMS = (
+    "elastic_net",
+    "random_forest",
+    "hist_gradient_boosting",
+    "xgboost",
+    "catboost",
+    "mlp",
+    "lstm",
+    "transformer",
+)
 
 
 def problems(spec: Workload) -> Iterator[str]:
