@@ -1,7 +1,7 @@
 """Makes the variants of a winner's network, measures each, and puts the fastest within the budget into its files.
 
-Measured once: the choice is remembered, so that the same run again gives the same bundle, and the times, which belong to
-this machine, are noted beside the bundle and not in it. How one is chosen is the core's part.
+Measured once: the choice is remembered, so that the same run again gives the same bundle, and the times, which belong
+to this machine, are noted beside the bundle and not in it. How one is chosen is the core's part.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
@@ -27,7 +28,7 @@ from tasks.core.digests import canonical_json, plain
 from tasks.core.encoding import numbers
 from tasks.core.estimators import ALGORITHMS
 from tasks.core.model_files import from_files, to_files
-from tasks.core.models import Model
+from tasks.core.models import Floats, Model
 from tasks.core.values import Blob, Evaluation, TrainingSet, VariantScore
 from tasks.core.variants import Speed, Trial
 from tasks.errors import AlreadyExists, NotTrusted, TrainingBroke
@@ -63,10 +64,9 @@ def fastest(
         "rows": training_set.rows,
         "judged": evaluation.predictions,
     }
-    rows = training_set.rows
 
     def compute() -> Measured:
-        held = holdout(store, rows, evaluation)
+        held = holdout(store, training_set.rows, evaluation)
         return _measured(store, spec, evaluation, held, folder)
 
     return remember(store, signer, spec.name, "variants", inputs, Measured, compute)
@@ -133,7 +133,6 @@ class _Bench:
 
     def trial(self, name: str, made: bytes | str) -> tuple[Trial, Model | None]:
         """Measure one variant; *made* is its file, nothing where it needs none, or why it could not be made."""
-        from tasks.core.learners.network import in_pieces
         from tasks.core.learners.variants import opened
 
         if isinstance(made, str):
@@ -141,13 +140,20 @@ class _Bench:
         estimator: Any = self.model.learned.estimator
         try:
             variant = opened(name, estimator.network, made)
-            said = in_pieces(variant.answer, self.asked)
+            served = self._served(variant)
+            apart = float(np.abs(self._said(served) - self._said(self.model)).max())
         except (NotTrusted, RuntimeError) as error:
             return Trial(VariantScore(name, reason=f"it does not run here: {str(error).splitlines()[0]}")), None
-        served = replace(self.model, learned=replace(self.model.learned, estimator=estimator.run_as(variant)))
-        apart = float((said - in_pieces(estimator.network.answer, self.asked)).abs().max())
         score = variants.score(name, variant.size, self._error(served), apart, self._error(self.model))
         return Trial(score, self._speed(variant)), served
+
+    def _served(self, variant: Any) -> Model:
+        estimator: Any = self.model.learned.estimator
+        return replace(self.model, learned=replace(self.model.learned, estimator=estimator.run_as(variant)))
+
+    def _said(self, model: Model) -> Floats:
+        """Return what the estimator answers, in standard deviations of the label."""
+        return model.learned.estimator.predict(self.model.learned.design(self.rows))
 
     def _error(self, model: Model) -> float:
         target = self.spec.target(model.target)

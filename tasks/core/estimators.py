@@ -104,6 +104,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
             "text",
             "estimator.safetensors",
             {"learning_rate": Log(0.0005, 0.02), "weight_decay": Log(0.001, 0.5, usual=0.05)},
+            variants=True,
         ),
     }
 )

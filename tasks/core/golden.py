@@ -13,7 +13,7 @@ from tasks.workloads.spec import FEATURE_TYPES
 
 # The same bits on the same machine; another processor may add in another order.
 TOLERANCE = 1e-6
-# The runtime picks its kernels by processor, and there a sum near the edge of two eight-bit numbers may fall on the other.
+# Kernels are picked by processor, and a number near the edge of two eight-bit ones may fall on the other side there.
 TOLERANCES: Mapping[str, float] = {"onnx": 1e-5, "int8": 1e-2, "onnx-int8": 1e-2}
 
 

@@ -1,7 +1,7 @@
 """Which way to run a network serves: the fastest of those whose answers stay within the budget, by measurement.
 
-The times are handed in; how a variant is made and run is for the learners. What a choice cost in accuracy is evidence and
-travels in the bundle; times belong to a machine and do not.
+The times are handed in; how a variant is made and run is for the learners. What a choice cost in accuracy is evidence
+and travels in the bundle; times belong to a machine and do not.
 """
 
 from __future__ import annotations

@@ -13,7 +13,9 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
+from tasks.core.learners.capacity import NoRoom, room
 from tasks.core.learners.lesson import Floats
+from tasks.errors import OutOfMemory
 
 # So many rows are answered at once: a network's inner numbers of a whole part of a batch would fill gigabytes.
 PIECE_ROWS = 1_024
@@ -86,7 +88,8 @@ def count(asked: Any) -> int:
 
 def some(asked: Any, places: Iterable[int]) -> Any:
     """Return the rows at *places*, begun anew where they reach beyond the last."""
-    return asked.of(torch.tensor([place % count(asked) for place in places]))
+    first = next(iter(tensors(asked).values()))
+    return asked.of(torch.tensor([place % len(first) for place in places], device=first.device))
 
 
 def inference() -> AbstractContextManager[None]:
@@ -95,9 +98,20 @@ def inference() -> AbstractContextManager[None]:
 
 
 def in_pieces(answer: Answers, asked: Any, rows: int = PIECE_ROWS) -> torch.Tensor:
-    """Answer at most *rows* at once, outside of any fit."""
+    """Answer at most *rows* at once, outside of any fit; half as many wherever they do not fit into memory."""
     with inference():
         if count(asked) <= rows:
-            return answer(asked)
+            return _in_halves(answer, asked)
         places = torch.arange(count(asked), device=next(iter(tensors(asked).values())).device)
-        return torch.cat([answer(asked.of(piece)) for piece in places.split(rows)])
+        return torch.cat([_in_halves(answer, asked.of(piece)) for piece in places.split(rows)])
+
+
+def _in_halves(answer: Answers, asked: Any) -> torch.Tensor:
+    rows = count(asked)
+    try:
+        with room():
+            return answer(asked)
+    except NoRoom as error:
+        if rows < 2:
+            raise OutOfMemory(f"a network cannot answer a single row: {error}; free memory, then run again") from error
+    return torch.cat([_in_halves(answer, some(asked, half)) for half in (range(rows // 2), range(rows // 2, rows))])

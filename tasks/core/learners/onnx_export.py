@@ -17,7 +17,7 @@ import torch
 from tasks.core.learners.network import Network, tensors
 from tasks.errors import TrainingBroke
 
-# Named once in the graph, and answered as many as are asked. Two rows: of one, its number would be taken for a constant.
+# As many as are asked. The example has two: of one, the exporter would take its number for a constant.
 ROWS, EXAMPLE_ROWS = "rows", 2
 ANSWER = "answer"
 NOISY = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
@@ -65,7 +65,7 @@ def exported(network: Network, asked: Any) -> bytes:
 
 
 def _forget_where(graph: Any) -> None:
-    """Drop what the exporter notes of our sources and this machine's folders, and shapes that quantizing would break."""
+    """Drop what the exporter notes of this machine's folders, and shapes that quantizing would break."""
     del graph.value_info[:]
     del graph.metadata_props[:]
     for node in graph.node:

@@ -88,9 +88,10 @@ class _Layers(TorchFunctionMode):
 def _by_runtime(name: str) -> Callable[[Network, bytes], Variant]:
     def make(network: Network, content: bytes) -> Variant:
         session = _session(network, content)
+        wanted = {each.name for each in session.get_inputs()}
 
         def answer(asked: Any) -> torch.Tensor:
-            given = {name: each.numpy() for name, each in tensors(asked).items()}
+            given = {name: each.numpy() for name, each in tensors(asked).items() if name in wanted}
             return torch.from_numpy(session.run(None, given)[0])
 
         return Variant(name, answer, len(content), content)
@@ -99,7 +100,7 @@ def _by_runtime(name: str) -> Callable[[Network, bytes], Variant]:
 
 
 def _session(network: Network, content: bytes) -> onnxruntime.InferenceSession:
-    """Open the file where it asks exactly what the network is asked; one thread, and nothing told to anybody."""
+    """Open the file where it asks no more than the network is asked; one thread, and nothing told to anybody."""
     import onnxruntime
 
     _refuse_what_lies_elsewhere(content)
@@ -111,10 +112,11 @@ def _session(network: Network, content: bytes) -> onnxruntime.InferenceSession:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime's errors share no base
         raise NotTrusted(f"network.onnx cannot be opened ({str(error)[:200]}); publish the bundle again") from error
-    found, wanted = sorted(each.name for each in session.get_inputs()), sorted(f.name for f in fields(network.question))
-    if found != wanted or len(session.get_outputs()) != 1:
+    found, wanted = {each.name for each in session.get_inputs()}, {each.name for each in fields(network.question)}
+    if not found or not found <= wanted or len(session.get_outputs()) != 1:
         raise NotTrusted(
-            f"network.onnx asks for {found} and gives {len(session.get_outputs())} answers, wanted are {wanted} and one; "
+            f"network.onnx asks for {sorted(found)} and gives {len(session.get_outputs())} answers, wanted are some of "
+            f"{sorted(wanted)} and one; "
             "it was not loaded"
         )
     return session
@@ -128,13 +130,13 @@ def _refuse_what_lies_elsewhere(content: bytes) -> None:
     try:
         model = onnx.ModelProto.FromString(content)
     except DecodeError as error:
-        raise NotTrusted(f"network.onnx cannot be read as ONNX; publish the bundle again") from error
+        raise NotTrusted("network.onnx cannot be read as ONNX; publish the bundle again") from error
     elsewhere = [each.name for each in _parts(model, "TensorProto") if each.external_data or each.data_location]
     strange = sorted({each.domain for each in _parts(model, "NodeProto")} - DOMAINS)
     if elsewhere or strange:
         raise NotTrusted(
-            f"network.onnx keeps {len(elsewhere)} tensors in other files and asks for operators of {strange or 'nobody'}; "
-            "it was not loaded"
+            f"network.onnx keeps {len(elsewhere)} tensors in other files and asks for operators of "
+            f"{strange or 'nobody'}; it was not loaded"
         )
 
 

@@ -37,7 +37,7 @@ def ways(found: Sequence[Ran]) -> Table:
         f"{percent(variants.BUDGET, 1)} more error than the fitted weights, and no answer moved by more than "
         f"{variants.APART_MOST:g} standard deviations of the label."
     )
-    return Table(HEADER, tuple(map(_line, found)), caption)
+    return Table(caption, HEADER, tuple(map(_line, found)))
 
 
 def _line(ran: Ran) -> tuple[str, ...]:
