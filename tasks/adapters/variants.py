@@ -110,15 +110,32 @@ def try_variants(
     from tasks.core.learners.variants import VARIANTS
 
     rows = rows.gather_every(max(1, -(-rows.height // variants.ROWS_MOST)))
-    estimator: Any = model.learned.estimator
-    if estimator.network is None:
+    network = network_of(model)
+    if network is None:
         return []
-    asked = estimator.asked(model.learned.design(rows))
+    model = _as_fitted(model)
+    asked = asked_of(model, rows)
     if count(asked) < variants.ROWS_LEAST:
         return []
-    files = _files(estimator.network, asked, folder)
+    files = _files(network, asked, folder)
     bench = _Bench(spec, model, rows, asked, clock)
     return [bench.trial(name, files.get(name, b"")) for name in VARIANTS]
+
+
+def network_of(model: Model) -> Any:
+    """Return the model's network as it was fitted; None where it has none."""
+    return getattr(model.learned.estimator, "network", None)
+
+
+def asked_of(model: Model, rows: pl.DataFrame) -> Any:
+    """Return what the model's network is asked of those of *rows* that it answers."""
+    estimator: Any = model.learned.estimator
+    return estimator.asked(model.learned.design(rows))
+
+
+def _as_fitted(model: Model) -> Model:
+    estimator: Any = model.learned.estimator
+    return replace(model, learned=replace(model.learned, estimator=replace(estimator, variant=None)))
 
 
 @dataclass(frozen=True)
@@ -144,7 +161,7 @@ class _Bench:
             apart = float(np.abs(self._said(served) - self._said(self.model)).max())
         except (NotTrusted, RuntimeError) as error:
             return Trial(VariantScore(name, reason=f"it does not run here: {str(error).splitlines()[0]}")), None
-        score = variants.score(name, variant.size, self._error(served), apart, self._error(self.model))
+        score = variants.score(name, variant.sized(), self._error(served), apart, self._error(self.model))
         return Trial(score, self._speed(variant)), served
 
     def _served(self, variant: Any) -> Model:

@@ -45,11 +45,14 @@ class Network:
 
 @dataclass(frozen=True)
 class Variant:
-    """A network made ready to run in one way; *content* is its file where it needs one beside the fitted weights."""
+    """A network made ready to run in one way; *content* is its file where it needs one beside the fitted weights.
+
+    ``sized`` says how many bytes it takes, once it has answered.
+    """
 
     name: str
     answer: Answers
-    size: int
+    sized: Callable[[], int]
     content: bytes = b""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -38,25 +39,18 @@ def opened(name: str, network: Network, content: bytes = b"") -> Variant:
 
 
 def _as_fitted(network: Network, content: bytes) -> Variant:
-    return Variant(FP32, network.answer, network.size)
+    return Variant(FP32, network.answer, lambda: network.size)
 
 
 def _eight_bits(network: Network, content: bytes) -> Variant:
     """Make the weights of linear layers eight-bit numbers, row by row, and their inputs as they come."""
-    seen = _linear_weights(network)
-    layers = {key: _packed(network.weights[name]) for key, name in seen.items()}
+    layers = _Layers({id(each) for each in network.weights.values()})
 
     def answer(asked: Any) -> torch.Tensor:
-        with _Layers(layers):
+        with layers:
             return network.answer(asked)
 
-    saved = sum(network.weights[name].numel() * 3 for name in seen.values())
-    return Variant(INT8, answer, network.size - saved)
-
-
-def _linear_weights(network: Network) -> dict[int, str]:
-    """Return the names of matrices, by identity: those ``linear`` is called with; any other is never looked up."""
-    return {id(each): name for name, each in network.weights.items() if each.dim() == 2}
+    return Variant(INT8, answer, lambda: network.size - layers.saved)
 
 
 def _packed(weight: torch.Tensor) -> Any:
@@ -70,18 +64,22 @@ def _packed(weight: torch.Tensor) -> Any:
 
 
 class _Layers(TorchFunctionMode):
-    """Stands in for ``linear`` wherever it is called with a weight that was packed."""
+    """Stands in for ``linear`` wherever it is called with one of the *weights*, packed when it is first met."""
 
-    def __init__(self, layers: Mapping[int, Any]) -> None:
+    def __init__(self, weights: AbstractSet[int]) -> None:
         super().__init__()
-        self.layers = layers
+        self.weights, self.saved = weights, 0
+        self.packed: dict[int, Any] = {}
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        layer = self.layers.get(id(args[1])) if function is torch.nn.functional.linear and len(args) > 1 else None
-        if layer is None:
-            return function(*args, **(kwargs or {}))
-        bias = args[2] if len(args) > 2 else (kwargs or {}).get("bias")
-        said = torch.ops.quantized.linear_dynamic(args[0], layer)
+        kwargs = kwargs or {}
+        if function is not torch.nn.functional.linear or id(args[1]) not in self.weights:
+            return function(*args, **kwargs)
+        given, weight, bias = (*args, kwargs.get("bias"))[:3]
+        if id(weight) not in self.packed:
+            self.packed[id(weight)] = _packed(weight)
+            self.saved += weight.numel() * (weight.element_size() - 1)
+        said = torch.ops.quantized.linear_dynamic(given, self.packed[id(weight)])
         return said if bias is None else said + bias
 
 
@@ -94,7 +92,7 @@ def _by_runtime(name: str) -> Callable[[Network, bytes], Variant]:
             given = {name: each.numpy() for name, each in tensors(asked).items() if name in wanted}
             return torch.from_numpy(session.run(None, given)[0])
 
-        return Variant(name, answer, len(content), content)
+        return Variant(name, answer, lambda: len(content), content)
 
     return make
 
