@@ -10,7 +10,7 @@ import pytest
 
 from tasks.adapters import frames, variants
 from tasks.adapters.blobs import put_blob, read_blob
-from tasks.adapters.directory import Directory
+from tasks.adapters.directory import DirectoryStore
 from tasks.adapters.signing import service_signer, trusted_keys
 from tasks.core import golden
 from tasks.core.digests import canonical_json
@@ -20,7 +20,7 @@ from tasks.core.model_files import from_files
 from tasks.core.training import score_candidate
 from tasks.core.values import Evaluation, TrainingSet
 from tasks.core.variants import Speed, Trial, score
-from tasks.errors import NotTrusted
+from tasks.errors import HomeDamaged, NotTrusted
 from tasks.workloads.spec import Feature
 from tests.builders import quick, shops, shops_spec
 
@@ -30,7 +30,7 @@ SPEC = shops_spec(features=(*shops_spec().features, Feature("past", "series", "p
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("variants")
-    return Directory(folder / "store"), service_signer(folder / "keys"), folder
+    return DirectoryStore(folder / "store"), service_signer(folder / "keys"), folder
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +51,7 @@ def judged(place) -> tuple[TrainingSet, Evaluation]:
 def _rows() -> pl.DataFrame:
     rows = shops(400)
     past = [[float((7 * row + step) % 11) for step in range(6)] for row in range(rows.height)]
-    rows = rows.with_columns(past=pl.Series(past, dtype=pl.List(pl.Float64)))
-    return rows if "_row" in rows.columns else rows.with_row_index("_row")
+    return rows.with_columns(past=pl.Series(past, dtype=pl.List(pl.Float64)))
 
 
 def measured(place, judged):
@@ -121,5 +120,5 @@ def test_times_are_noted_once_and_only_by_us(place):
     assert variants.noted(store, trust, "shops", "v2") == {}
     path = store.local_path("measured/shops/v1/variants.json")
     path.write_bytes(path.read_bytes().replace(b"1.0", b"0.1"))
-    with pytest.raises(NotTrusted):
+    with pytest.raises((NotTrusted, HomeDamaged)):
         variants.noted(store, trust, "shops", "v1")

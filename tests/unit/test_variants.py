@@ -64,7 +64,7 @@ def test_a_variant_that_could_not_be_made_is_told_and_does_not_serve():
 
 def test_times_are_medians_after_a_warm_up_by_the_clock_that_is_handed_in():
     told, asked = iter(np.arange(100_000) * 0.004), []
-    speed = variants.time(lambda number: asked.append(number), lambda rows: None, lambda: float(next(told)))
+    speed = variants.time(asked.append, lambda rows: None, lambda: float(next(told)))
     assert speed.p50_ms == pytest.approx(4.0) and speed.p95_ms == pytest.approx(4.0)
     assert speed.large_rows_per_second == pytest.approx(variants.LARGE_BATCH / 0.004)
     assert asked[: variants.WARM_UPS + 1] == [0, 1, 2, 0]
