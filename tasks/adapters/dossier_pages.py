@@ -348,7 +348,9 @@ def _model(evidence: Evidence, evaluation: Evaluation) -> differences.Facts:
     winner = training.choose(card for card in evidence.scorecards if card.target == evaluation.target)
     params = {name: _fact(value) for name, value in sorted(winner.params.items())}
     origin = f"tuned in {winner.study.trials} trials" if winner.study else "declared"
-    return {"algorithm": evaluation.algorithm, **params, "parameters": origin, "fitted on": evaluation.describes}
+    run_as = {"network run as": each.name for each in evaluation.variants if each.chosen}
+    made = {"parameters": origin, "fitted on": evaluation.describes}
+    return {"algorithm": evaluation.algorithm, **params, **made, **run_as}
 
 
 def _said(told: Told) -> Said:

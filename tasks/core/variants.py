@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -52,7 +53,8 @@ def score(name: str, size: int, error: float, apart: float, fitted_error: float)
         reason = f"its error of {error:.4g} is beyond {most:.4g}, {BUDGET:.1%} more than that of the fitted weights"
     elif not apart <= APART_MOST:
         reason = f"an answer moves by {apart:.2g} standard deviations, at most {APART_MOST:g} is let pass"
-    return VariantScore(name, size, error, apart, within=not reason, reason=reason)
+    known = (each if math.isfinite(each) else None for each in (error, apart))
+    return VariantScore(name, size, *known, within=not reason, reason=reason)
 
 
 def choose(trials: Sequence[Trial]) -> tuple[VariantScore, ...]:
@@ -82,11 +84,12 @@ def cost(trial: Trial, fitted: Trial) -> float:
 def time(alone: Callable[[int], object], batch: Callable[[int], object], clock: Callable[[], float]) -> Speed:
     """Time *alone*, handed the number of the try, and *batch*, handed a number of rows, by *clock* (seconds)."""
     singles = np.array(_times(alone, clock)) * 1_000
-    small, large = (
-        rows / float(np.median(_times(lambda _, rows=rows: batch(rows), clock)))  # type: ignore[misc]
-        for rows in (SMALL_BATCH, LARGE_BATCH)
-    )
+    small, large = (rows / _median(partial(batch, rows), clock) for rows in (SMALL_BATCH, LARGE_BATCH))
     return Speed(float(np.median(singles)), float(np.quantile(singles, 0.95)), small, large)
+
+
+def _median(work: Callable[[], object], clock: Callable[[], float]) -> float:
+    return float(np.median(np.array(_times(lambda _: work(), clock))))
 
 
 def _times(work: Callable[[int], object], clock: Callable[[], float]) -> list[float]:
