@@ -19,6 +19,7 @@ QUICK = (
     Candidate("mlp", {"hidden": 8, "epochs": 5, "learning_rate": 0.01}),
     Candidate("lstm", {"hidden": 8, "epochs": 5, "learning_rate": 0.01}),
     Candidate("transformer", {"dimension": 8, "hidden": 8, "epochs": 20, "learning_rate": 0.02, "batch": 32}),
+    Candidate("tfidf", {"strength": 1.0}),
 )
 
 

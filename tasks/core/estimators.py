@@ -106,6 +106,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
             {"learning_rate": Log(0.0005, 0.02), "weight_decay": Log(0.001, 0.5, usual=0.05)},
             variants=True,
         ),
+        "tfidf": Algorithm("tfidf", "text", "estimator.skops", {"strength": Log(0.01, 100)}),
     }
 )
 

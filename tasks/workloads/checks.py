@@ -24,6 +24,7 @@ ALGORITHMS = (
     "mlp",
     "lstm",
     "transformer",
+    "tfidf",
 )
 
 

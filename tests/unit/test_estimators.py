@@ -59,7 +59,7 @@ def test_a_feature_that_no_row_has_costs_no_candidate_and_changes_nothing_once_i
     rows = shops(120).with_columns(visitors=pl.lit(None, pl.Float64))
     learned = learned_from(rows, algorithm)
     assert np.isfinite(learned.link(rows)).all()
-    if algorithm not in ("elastic_net", "mlp"):
+    if algorithm not in ("elastic_net", "mlp", "transformer", "tfidf"):
         assert learned.link(shops(120)).tolist() == learned.link(rows).tolist()
 
 

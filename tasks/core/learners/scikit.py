@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import sklearn.utils
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
-from sklearn.linear_model import ElasticNet
+from sklearn.linear_model import ElasticNet, LogisticRegression, Ridge
 from sklearn.tree import DecisionTreeRegressor
 from threadpoolctl import threadpool_limits
 
@@ -27,10 +27,14 @@ from tasks.errors import NotTrusted
 # Reviewed: both are plain containers of node arrays, read at prediction; neither runs code on load.
 TRUSTED = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor", "sklearn.tree._tree.Tree")
 LEARNERS = (ElasticNet, RandomForestRegressor, HistGradientBoostingRegressor)
+# What the learner of TF-IDF, whose file is read by its own module, is made of.
+LINEAR = (LogisticRegression, Ridge)
 # What skops would trust of scikit-learn's estimators is all of them, and to name them it imports every module there is,
 # torch among them: seconds in each process. Ours, and what a forest is made of, are enough.
 _all_estimators = sklearn.utils.all_estimators
-sklearn.utils.all_estimators = lambda *_: [(kind.__name__, kind) for kind in (*LEARNERS, DecisionTreeRegressor)]
+sklearn.utils.all_estimators = lambda *_: [
+    (kind.__name__, kind) for kind in (*LEARNERS, *LINEAR, DecisionTreeRegressor)
+]
 try:
     import skops.io
 finally:
@@ -53,7 +57,7 @@ class Scikit:
 
     def to_bytes(self) -> bytes:
         """Return a skops archive, normalised."""
-        return _normalised(skops.io.dumps(self.fitted))
+        return normalised(skops.io.dumps(self.fitted))
 
 
 def fit_elastic_net(lesson: Lesson) -> Scikit:
@@ -103,23 +107,32 @@ FITS: Mapping[str, Callable[[Lesson], Scikit]] = {
 
 def from_bytes(data: bytes) -> Scikit:
     """Load a skops archive; NotTrusted if it asks for any type that is not on the list."""
+    fitted = loaded(data)
+    if not isinstance(fitted, LEARNERS):
+        raise _stranger(type(fitted).__name__)
+    return Scikit(fitted)
+
+
+def loaded(data: bytes) -> Any:
+    """Return what a skops archive holds; NotTrusted if it asks for any type that is not on the list."""
     try:
         strangers = sorted(set(skops.io.get_untrusted_types(data=data)) - set(TRUSTED))
-        fitted = None if strangers else skops.io.loads(data, trusted=list(TRUSTED))
+        found = None if strangers else skops.io.loads(data, trusted=list(TRUSTED))
     except Exception as error:  # hostile bytes raise anything in zip, JSON and NumPy; all of it means the same
         raise NotTrusted(
             f"the scikit-learn model cannot be read as skops ({error}); publish the bundle again"
         ) from error
-    if strangers or not isinstance(fitted, LEARNERS):
-        found = ", ".join(strangers) or type(fitted).__name__
-        raise NotTrusted(
-            f"the scikit-learn model asks for {found}, which is not on the reviewed list; it was not loaded"
-        )
-    return Scikit(fitted)
+    if strangers:
+        raise _stranger(", ".join(strangers))
+    return found
+
+
+def _stranger(found: str) -> NotTrusted:
+    return NotTrusted(f"the scikit-learn model asks for {found}, which is not on the reviewed list; it was not loaded")
 
 
 def _fit(model: Any, lesson: Lesson, *, stops: bool) -> Scikit:
-    _limit(lesson.threads)
+    limit(lesson.threads)
     if stops:
         model.fit(_without_void(lesson.x), lesson.y, X_val=lesson.x_stop, y_val=lesson.y_stop)
     else:
@@ -132,7 +145,7 @@ def _without_void(x: Floats) -> Floats:
     return np.where(np.isnan(x).all(axis=0), 0.0, x)
 
 
-def _limit(threads: int) -> None:
+def limit(threads: int) -> None:
     """Limit OpenMP and BLAS, once per thread (OpenMP counts per thread).
 
     Not restored: two fits side by side would restore each other's limit, and more threads would change the last bits.
@@ -142,7 +155,7 @@ def _limit(threads: int) -> None:
         _LIMITED.threads = threads
 
 
-def _normalised(archive: bytes) -> bytes:
+def normalised(archive: bytes) -> bytes:
     """Return the archive with names in order of appearance, no padding garbage and no clock."""
     source = zipfile.ZipFile(io.BytesIO(archive))
     schema = json.loads(source.read("schema.json"))
