@@ -1,19 +1,23 @@
-"""The command that tells a monitoring system how things stand, out of the records."""
+"""The commands that measure: what the records tell a monitoring system, and how fast networks are on this machine."""
 
 from __future__ import annotations
+
+from typing import Annotated
 
 import typer
 
 from deployments import screen
-from deployments.options import Json
+from deployments.options import Json, WorkloadName
+from tasks import workloads
 from tasks.adapters import home, policies
 from tasks.adapters.settings import settings
 from tasks.workloads import WORKLOADS
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the commands."""
     app.command("metrics")(tell)
+    app.command("measure-network")(measure_network)
 
 
 def tell(json: Json = False) -> None:
@@ -32,3 +36,25 @@ def tell(json: Json = False) -> None:
     if settings().pushgateway:
         metrics.push(found, settings().pushgateway)
     screen.show(found, metrics.text(found).rstrip("\n"), json=json)
+
+
+def measure_network(
+    workload: WorkloadName,
+    ring: Annotated[str, typer.Option(help="whose champion is measured")] = "dev",
+    json: Json = False,
+) -> None:
+    """Time every way to run the champion's networks here, and an epoch of teaching them on GREENLIGHT_DEVICE.
+
+    Nothing is published. On a GPU also: peak memory, how busy it is, and the largest batch that fits.
+
+    Example: greenlight measure-network content
+    """
+    from tasks.adapters import network_costs
+    from tasks.core.page.variants import ways
+
+    spec = workloads.get(workload)
+    with home.scratch(workload, "measure") as folder:
+        found = network_costs.measure(home.store(), home.root() / "keys", spec, ring, home.device(), folder)
+    table = ways(found.ways)
+    lines = [f"{workload} {found.version}", "  ".join(table.header), *("  ".join(row) for row in table.rows)]
+    screen.show(found, "\n".join([*lines, *found.training]), json=json)

@@ -31,6 +31,7 @@ from tasks.adapters import (
     requests,
     shadows,
     sweeps,
+    variants,
 )
 from tasks.adapters.bundles import Bundle
 from tasks.adapters.decisions import Rules, Told
@@ -44,7 +45,7 @@ from tasks.core.dossier import Dossier
 from tasks.core.evidence import Evidence
 from tasks.core.page import beside, dossier_wording
 from tasks.core.page.dossier import render
-from tasks.core.page.sheet import Asking, Came, Fit, Landed, Mover, Rollback, Said, Sheet, TargetFacts
+from tasks.core.page.sheet import Asking, Came, Fit, Landed, Mover, Ran, Rollback, Said, Sheet, TargetFacts
 from tasks.core.profile_shift import Shift, shifts
 from tasks.core.shadow import Cycle
 from tasks.core.values import Evaluation, StageTime
@@ -121,6 +122,7 @@ class _Desk:
             shadow=self._shadow,
             landed=self._landed if isinstance(self._landed, tuple) else (),
             landed_note="" if isinstance(self._landed, tuple) else self._landed,
+            variants=tuple(self._variants()),
         )
 
     def _target(self, each: Evaluation) -> TargetFacts:
@@ -142,6 +144,14 @@ class _Desk:
             coverage_wanted=each.coverage_wanted,
             told=each.told,
         )
+
+    def _variants(self) -> Iterator[Ran]:
+        if not any(each.variants for each in self._evidence.evaluations):
+            return
+        speeds = variants.noted(self.store, self._trust, self.dossier.workload, self.dossier.version)
+        for each in self._evidence.evaluations:
+            timed = speeds.get(each.target, {})
+            yield from (Ran(each.target, score, timed.get(score.name)) for score in each.variants)
 
     def _fits(self) -> Iterator[Fit]:
         """Yield the challenger's fit and, on the very same rows, the champion's where it could be asked."""
@@ -340,7 +350,9 @@ def _model(evidence: Evidence, evaluation: Evaluation) -> differences.Facts:
     winner = training.choose(card for card in evidence.scorecards if (card.target, card.algorithm) == of)
     params = {name: _fact(value) for name, value in sorted(winner.params.items())}
     origin = f"tuned in {winner.study.trials} trials" if winner.study else "declared"
-    return {"algorithm": evaluation.algorithm, **params, "parameters": origin, "fitted on": evaluation.describes}
+    run_as = {"network run as": each.name for each in evaluation.variants if each.chosen}
+    made = {"parameters": origin, "fitted on": evaluation.describes}
+    return {"algorithm": evaluation.algorithm, **params, **made, **run_as}
 
 
 def _said(told: Told) -> Said:

@@ -31,6 +31,7 @@ LIBRARIES = (
     "great-expectations",
     "jinja2",
     "numpy",
+    "onnxruntime",
     "pandas",
     "polars",
     "pyarrow",

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tasks.adapters import environment
 from tasks.core.gates import Rehearsal
-from tasks.core.golden import TOLERANCE, largest_difference
+from tasks.core.golden import TOLERANCE, largest_difference, tolerance_of
 from tasks.errors import GreenlightError
 
 TIMEOUT_SECONDS = 600
@@ -104,12 +104,14 @@ def _scored(store_uri: str, keys: Path, workload: str, version: str) -> Rehearsa
 
     store = near(open_store(store_uri), keys.parent)
     bundle = contents.open_verified(store, keys, workload, version)
-    rows, worst = 0, 0.0
+    rows, worst, tolerance = 0, 0.0, TOLERANCE
     for target in bundle.manifest.targets:
-        golden = contents.golden_of(bundle, target)
-        worst = max(worst, largest_difference(golden, contents.model_of(bundle, target)))
+        golden, model = contents.golden_of(bundle, target), contents.model_of(bundle, target)
+        found, let = largest_difference(golden, model), tolerance_of(model)
+        if found / let >= worst / tolerance:
+            worst, tolerance = found, let
         rows += len(golden["inputs"])
-    return Rehearsal(version, True, rows, worst, TOLERANCE, other_versions=contents.other_libraries(bundle))
+    return Rehearsal(version, True, rows, worst, tolerance, other_versions=contents.other_libraries(bundle))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def aspect_columns(model: Model, rows: pl.DataFrame) -> pl.DataFrame:
     learned = model.learned
     if not isinstance(learned.estimator, Weighing) or learned.previous:
         return pl.DataFrame()
-    scale, scores = learned.scale, learned.estimator.scores(learned.x(rows))
+    scale, scores = learned.scale, learned.estimator.scores(learned.design(rows))
     return pl.DataFrame(
         {f"{model.target}_aspect_{name}": scale.label(scale.from_standard(score)) for name, score in scores.items()}
     )

@@ -13,7 +13,7 @@ from typing import Literal
 
 from tasks.core.encoding import Design
 from tasks.core.learners.lesson import Device, Estimator, Lesson
-from tasks.errors import BadRequest, Misdeclared
+from tasks.errors import BadRequest, Misdeclared, NotTrusted
 from tasks.workloads.spans import Log, Span, Whole
 
 
@@ -21,13 +21,15 @@ from tasks.workloads.spans import Log, Span, Whole
 class Algorithm:
     """Where an algorithm lives: the learner's module, the design it reads, its file in the bundle, its search space.
 
-    How many rounds or epochs is not searched for: early stopping says that.
+    How many rounds or epochs is not searched for: early stopping says that. ``variants``: its network is large enough
+    that other ways to run it are worth the seconds that making them costs.
     """
 
     module: str
     design: Design
     file: str
     search: Mapping[str, Span]
+    variants: bool = False
 
 
 ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
@@ -95,12 +97,14 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
                 "hidden": Whole(8, 96),
                 "weight_decay": Log(0.0001, 0.5, usual=0.01),
             },
+            variants=True,
         ),
         "transformer": Algorithm(
             "niched",
             "text",
             "estimator.safetensors",
             {"learning_rate": Log(0.0005, 0.02), "weight_decay": Log(0.001, 0.5, usual=0.05)},
+            variants=True,
         ),
         "tfidf": Algorithm("tfidf", "text", "estimator.skops", {"strength": Log(0.01, 100)}),
         "aspects": Algorithm("aspects", "dense", "estimator.safetensors", {"penalty": Log(0.5, 500, usual=20.0)}),
@@ -127,6 +131,17 @@ def load_estimator(name: str, data: bytes, categories: tuple[int, ...]) -> Estim
     module = importlib.import_module(f"tasks.core.learners.{algorithm(name).module}")
     estimator: Estimator = module.from_bytes(data, categories) if name == "catboost" else module.from_bytes(data)
     return estimator
+
+
+def run_as(estimator: Estimator, variant: str, content: bytes) -> Estimator:
+    """Return *estimator* with its network run as *variant*; NotTrusted if it has none or the file is not its."""
+    networks = importlib.import_module("tasks.core.learners.network")
+    network = estimator.network if isinstance(estimator, networks.Networked) else None
+    if network is None:
+        raise NotTrusted(f"a variant {variant!r} of a network was found, and the model has no network; publish again")
+    made = importlib.import_module("tasks.core.learners.variants").opened(variant, network, content)
+    changed: Estimator = estimator.run_as(made)  # type: ignore[attr-defined]  # checked above, by an import at run time
+    return changed
 
 
 def pick_device(wish: Literal["auto", "cpu", "cuda"]) -> Device:

@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from tasks.core.encoding import Encoder
-from tasks.core.estimators import ALGORITHMS, load_estimator
+from tasks.core.estimators import ALGORITHMS, load_estimator, run_as
 from tasks.core.intervals import Band
 from tasks.core.models import Calibration, Correction, Learned, Model, Scale
 from tasks.errors import NotTrusted
@@ -20,6 +20,8 @@ from tasks.workloads.spec import Feature
 
 FORMAT = 1
 DESCRIPTION = "model.json"
+# What runs the model's network, where that is not the weights as they were fitted; they stay the model's truth.
+VARIANT, NETWORK = "variant", "network.onnx"
 
 
 def to_files(model: Model) -> dict[str, bytes]:
@@ -39,15 +41,18 @@ def to_files(model: Model) -> dict[str, bytes]:
         "full": asdict(model.full),
         "bare": asdict(model.bare),
     }
-    description = json.dumps(plain, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False).encode()
-    return {DESCRIPTION: description, ALGORITHMS[learned.algorithm].file: learned.estimator.to_bytes()}
+    variant = getattr(learned.estimator, "variant", None)
+    named = {VARIANT: variant.name} if variant else {}
+    description = json.dumps(plain | named, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False).encode()
+    files = {DESCRIPTION: description, ALGORITHMS[learned.algorithm].file: learned.estimator.to_bytes()}
+    return files | ({NETWORK: variant.content} if variant and variant.content else {})
 
 
 def from_files(files: Mapping[str, bytes]) -> Model:
     """Return the model of these files; NotTrusted for a missing, extra or unreadable one, or a type not listed."""
     plain = _description(files)
     name = plain["algorithm"]
-    wanted = {DESCRIPTION, ALGORITHMS[name].file}
+    wanted = {DESCRIPTION, ALGORITHMS[name].file} | ({NETWORK} if plain.get(VARIANT, "").startswith("onnx") else set())
     if set(files) != wanted:
         raise NotTrusted(
             f"a {name} model has the files {sorted(wanted)}, and {sorted(files)} were found; it was not loaded."
@@ -56,6 +61,8 @@ def from_files(files: Mapping[str, bytes]) -> Model:
     try:
         encoder = Encoder.from_json(plain["encoder"])
         estimator = load_estimator(name, files[ALGORITHMS[name].file], encoder.category_columns)
+        if VARIANT in plain:
+            estimator = run_as(estimator, plain[VARIANT], files.get(NETWORK, b""))
         features = tuple(Feature(**feature) for feature in plain["features"])
         learned = Learned(name, features, encoder, Scale(**plain["scale"]), estimator)
         learned = replace(learned, previous=plain.get("previous", ""), trend=plain.get("trend", ""))

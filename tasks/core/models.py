@@ -89,15 +89,15 @@ class Learned:
 
     def link(self, rows: pl.DataFrame) -> Floats:
         """Return predictions on the learned scale."""
-        answer = self.estimator.predict(self.x(rows))
+        answer = self.estimator.predict(self.design(rows))
         return self.scale.from_standard(answer, _before(rows, self.previous))
 
     def scored_by(self, rows: pl.DataFrame) -> list[str] | None:
         """Return which part of a chain answers each row; None where one estimator answers all."""
-        return self.estimator.scored_by(self.x(rows)) if isinstance(self.estimator, Chained) else None
+        return self.estimator.scored_by(self.design(rows)) if isinstance(self.estimator, Chained) else None
 
-    def x(self, rows: pl.DataFrame) -> Floats:
-        """Return the design its estimator reads."""
+    def design(self, rows: pl.DataFrame) -> Floats:
+        """Return what the estimator reads of *rows*."""
         return _x(rows, self.encoder, self.scale, algorithm(self.algorithm).design, self.previous, self.trend)
 
 
@@ -264,7 +264,7 @@ def teach(
 
 def standardised(learned: Learned, rows: pl.DataFrame, target: Target) -> tuple[Floats, Floats]:
     """Return labelled *rows* as the learner of *learned* takes them: its design, and the standardised label."""
-    return learned.x(rows), learned.scale.standard(numbers(rows[target.column]), _before(rows, learned.previous))
+    return learned.design(rows), learned.scale.standard(numbers(rows[target.column]), _before(rows, learned.previous))
 
 
 def numbered(units: pl.Series) -> npt.NDArray[np.intp]:

@@ -187,6 +187,23 @@ class SliceScore:
 
 
 @dataclass(frozen=True)
+class VariantScore:
+    """One way to run the winner's network, held against its fitted weights on the holdout.
+
+    ``size`` is in bytes, ``error`` is MAE or the Brier score, ``apart`` the largest difference of an answer in standard
+    deviations of the label; ``reason`` says why it is not ``within`` the budget, or could not be made.
+    """
+
+    name: str
+    size: int = 0
+    error: float | None = None
+    apart: float | None = None
+    within: bool = False
+    chosen: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Judged:
     """The winner of one target on the untouched holdout: the verdict's evidence.
 
@@ -233,11 +250,13 @@ class Evaluation(Judged):
     """What ``Judged`` says, with its blobs.
 
     ``predictions`` is a Parquet blob: ``row`` (the training set's ``_row``), ``actual``, ``predicted``, ``expected``,
-    ``low``, ``high``, ``baseline``, plus one column per slice, named as the slice.
+    ``low``, ``high``, ``baseline``, plus one column per slice, named as the slice. ``variants`` are the ways to run its
+    network that were tried; none where it has none.
     """
 
     predictions: Blob
     files: Mapping[str, Blob] = field(default_factory=dict)
+    variants: tuple[VariantScore, ...] = ()
 
 
 @dataclass(frozen=True)

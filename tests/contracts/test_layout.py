@@ -138,6 +138,8 @@ def test_a_flow_is_short_and_stands_alone_in_its_file(path):
         "great_expectations": ("tasks/adapters/contract",),
         "mlflow": ("tasks/adapters/registry",),
         "torch": ("tasks/core/", "tasks/adapters/home.py", "tasks/adapters/feast_store.py"),
+        "onnx": ("tasks/core/learners/", "tasks/adapters/onnx_files.py"),
+        "onnxruntime": ("tasks/core/learners/variants.py", "tasks/adapters/onnx_files.py"),
         "deap": ("tasks/core/timetable/evolution",),
         "usearch": ("tasks/core/likeness.py",),
         "psycopg2": ("tasks/adapters/vector_tables.py",),

@@ -64,7 +64,7 @@ def fit(lesson: Lesson, asked: Question, y: Floats, asked_stop: Question, y_stop
 def forward(weights: Mapping[str, torch.Tensor], asked: Question) -> torch.Tensor:
     """Return one standardised answer per row: what stands beside the steps goes round the network as well."""
     hidden = weights["lstm.hh"].shape[1]
-    nothing = asked.steps.new_zeros((1, len(asked.steps), hidden))
+    nothing = asked.steps.new_zeros((1, asked.steps.shape[0], hidden))
     flat = [weights[name] for name in ("lstm.ih", "lstm.hh", "lstm.ih_bias", "lstm.hh_bias")]
     _, last, _ = torch.lstm(asked.steps, (nothing, nothing), flat, True, 1, 0.0, False, False, True)
     seen = torch.cat([last[0], asked.beside], dim=1)
@@ -72,7 +72,7 @@ def forward(weights: Mapping[str, torch.Tensor], asked: Question) -> torch.Tenso
     inner = torch.nn.functional.silu(linear(seen, weights["first.weight"], weights["first.bias"]))
     around = torch.cat([inner, asked.beside], dim=1)
     out: torch.Tensor = linear(around, weights["last.weight"], weights["last.bias"])
-    return out.reshape(len(asked.steps))
+    return out.reshape(-1)
 
 
 def begun(hidden: int, asked: Question, chance: torch.Generator) -> Weights:

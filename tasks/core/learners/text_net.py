@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from tasks.core.learners.fitting import Weights
 from tasks.core.learners.lesson import Device, Floats, Layout
@@ -104,13 +105,16 @@ def begun(layout: Layout, sizes: Sizes, chance: torch.Generator, start: float = 
     return found
 
 
-def forward(weights: Mapping[str, torch.Tensor], asked: Question) -> torch.Tensor:
-    """Return one answer per row: standardised, or the logit of a chance."""
+def forward(weights: Mapping[str, torch.Tensor], asked: Question, *, recompute: bool = False) -> torch.Tensor:
+    """Return one answer per row: standardised, or the logit of a chance.
+
+    *recompute*: a fit keeps each layer's input only and works its inside out a second time, for memory.
+    """
     seen = [asked.dense]
     if "series.score" in weights:
         seen.insert(0, _history(weights, asked))
     if "tokens.pieces" in weights:
-        seen.insert(0, _reading(weights, asked.pieces))
+        seen.insert(0, _reading(weights, asked.pieces, recompute))
     inner = functional.silu(_linear(weights, "head.first", torch.cat(seen, dim=1)))
     return _linear(weights, "head.last", torch.cat([inner, asked.dense], dim=1)).reshape(-1)
 
@@ -132,7 +136,7 @@ def _layer_shapes(wide: int) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _reading(weights: Mapping[str, torch.Tensor], pieces: torch.Tensor) -> torch.Tensor:
+def _reading(weights: Mapping[str, torch.Tensor], pieces: torch.Tensor, recompute: bool) -> torch.Tensor:
     """Return n × dimension: the mean of what the encoder makes of the pieces that are there; zeros where none is."""
     there = pieces != 0
     each = functional.embedding(pieces, weights["tokens.pieces"])
@@ -143,11 +147,20 @@ def _reading(weights: Mapping[str, torch.Tensor], pieces: torch.Tensor) -> torch
     looked_at = there | (torch.arange(pieces.shape[1], device=pieces.device) == 0)
     layers = sum(name.endswith("up.weight") for name in weights)
     for layer in range(layers):
-        told = told + _attention(weights, f"layer{layer}.attention", told, looked_at[:, None, None, :])
-        up = functional.silu(_linear(weights, f"layer{layer}.up", _norm(weights, f"layer{layer}.up.norm", told)))
-        told = told + _linear(weights, f"layer{layer}.down", up)
+        if recompute and torch.is_grad_enabled():
+            told = checkpoint(_encoded, weights, layer, told, looked_at, use_reentrant=False)
+        else:
+            told = _encoded(weights, layer, told, looked_at)
     said = _norm(weights, "head.norm", told) * there[:, :, None]
     return said.sum(dim=1) / there.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+def _encoded(
+    weights: Mapping[str, torch.Tensor], layer: int, told: torch.Tensor, looked_at: torch.Tensor
+) -> torch.Tensor:
+    told = told + _attention(weights, f"layer{layer}.attention", told, looked_at[:, None, None, :])
+    up = functional.silu(_linear(weights, f"layer{layer}.up", _norm(weights, f"layer{layer}.up.norm", told)))
+    return told + _linear(weights, f"layer{layer}.down", up)
 
 
 def _attention(

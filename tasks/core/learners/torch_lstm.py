@@ -18,6 +18,7 @@ import torch
 from tasks.core.learners import torch_mlp, xgb
 from tasks.core.learners.lesson import Floats, Layout, Lesson
 from tasks.core.learners.lstm_fit import Question, fit, forward
+from tasks.core.learners.network import Network, Variant, in_pieces
 from tasks.errors import BadRequest, NotTrusted
 
 LSTM, LAGS, TREND = "lstm", "boosted lags", "trend"
@@ -41,11 +42,28 @@ SHAPE, TREES = "layout", "boosted"
 
 @dataclass(frozen=True)
 class Chain:
-    """The three, each for the rows the one before it cannot answer; no ``weights`` where no history was whole."""
+    """The three, each for the rows the one before it cannot answer; no ``weights`` where no history was whole.
+
+    ``variant`` runs the network where it is not run as it was fitted.
+    """
 
     layout: Layout
     weights: Mapping[str, torch.Tensor]
     boosted: xgb.Boosted
+    variant: Variant | None = None
+
+    @property
+    def network(self) -> Network | None:
+        """Return the LSTM; None where no history was whole."""
+        return Network(self.weights, forward, Question) if self.weights else None
+
+    def asked(self, x: Floats) -> Question:
+        """Return what the LSTM is asked of the rows it answers."""
+        return question(x[_whole(x, self.layout)], self.layout)
+
+    def run_as(self, variant: Variant) -> Chain:
+        """Return the chain with *variant* in the LSTM's place."""
+        return replace(self, variant=variant)
 
     def predict(self, x: Floats) -> Floats:
         """Return one standardised prediction per row."""
@@ -54,10 +72,9 @@ class Chain:
         if (by == LAGS).any():
             answer[by == LAGS] = self.boosted.predict(tree[by == LAGS])
         answer[by == TREND] = trend[by == TREND]
-        if (by == LSTM).any():
+        if (by == LSTM).any() and self.network is not None:
             torch_mlp.limit(1)
-            with torch.inference_mode():
-                said = forward(self.weights, question(x[by == LSTM], self.layout))
+            said = in_pieces(self.variant.answer if self.variant else self.network.answer, self.asked(x))
             answer[by == LSTM] = said.numpy().astype(np.float64)
         return answer
 

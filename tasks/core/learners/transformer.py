@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
+from functools import partial
 
 import numpy as np
 import safetensors
@@ -18,6 +19,7 @@ from torch.nn import functional
 from tasks.core.learners import fitting, text_net
 from tasks.core.learners.fitting import Course, Taught, Weights
 from tasks.core.learners.lesson import Floats, Layout, Lesson, Odds
+from tasks.core.learners.network import Network, Variant, in_pieces
 from tasks.core.learners.text_net import HEADS, Sizes, question
 from tasks.core.learners.torch_mlp import BATCHES_PER_EPOCH_MOST, limit
 from tasks.errors import BadRequest, NotTrusted
@@ -31,18 +33,31 @@ ABOUT_MOST = 10_000_000
 
 @dataclass(frozen=True)
 class Reader:
-    """A fitted network; ``odds`` where it answers chances."""
+    """A fitted network; ``odds`` where it answers chances, ``variant`` where it is not run as it was fitted."""
 
     layout: Layout
     sizes: Sizes
     weights: Mapping[str, torch.Tensor]
     odds: Odds | None = None
+    variant: Variant | None = None
+
+    @property
+    def network(self) -> Network:
+        """Return the network."""
+        return Network(self.weights, text_net.forward, text_net.Question)
+
+    def asked(self, x: Floats) -> text_net.Question:
+        """Return what the network is asked: it answers every row."""
+        return question(x, self.layout)
+
+    def run_as(self, variant: Variant) -> Reader:
+        """Return the reader with *variant* in the network's place."""
+        return replace(self, variant=variant)
 
     def predict(self, x: Floats) -> Floats:
         """Return one standardised prediction per row."""
         limit(1)
-        with torch.inference_mode():
-            said = fitting.answered(text_net.forward, self.weights, question(x, self.layout), len(x))
+        said = in_pieces(self.variant.answer if self.variant else self.network.answer, self.asked(x))
         return standard(said.float().cpu().numpy().astype(np.float64), self.odds)
 
     def to_bytes(self) -> bytes:
@@ -63,7 +78,7 @@ def course_of(lesson: Lesson) -> Course:
     params = lesson.params
     return Course(
         name="the Transformer",
-        forward=text_net.forward,
+        forward=partial(text_net.forward, recompute=bool(params.get("recompute"))),
         loss=_squeezed if lesson.odds is None else functional.binary_cross_entropy_with_logits,
         epochs=params["epochs"],
         rate=params["learning_rate"],

@@ -21,6 +21,7 @@ from tasks.core.page.moves import mover_charts, mover_table, shadow_table, truth
 from tasks.core.page.paper import cost_chart, cost_facts, hashed, script, template
 from tasks.core.page.proof import change_axis, coverage, duel, errors, skill, standings
 from tasks.core.page.sheet import Fit, Sheet, TargetFacts
+from tasks.core.page.variants import ways
 from tasks.core.page.verdicts import OUTCOME_WORDS, chips, worst_first
 from tasks.core.page.wording import as_moments, as_range, as_words
 from tasks.core.profile_shift import MODERATE, Shift
@@ -86,6 +87,7 @@ def render(sheet: Sheet) -> str:
         movers=mover_table(sheet),
         shadow=shadow_table(sheet.shadow),
         truth=truth(sheet),
+        ways=ways(sheet.variants),
         cost_facts=cost_facts(sheet.costs),
         costs=cost_chart(sheet.costs),
         effect=wording.what_a_greenlight_does(dossier),

@@ -12,7 +12,8 @@ from tasks.core.differences import Change
 from tasks.core.dossier import Dossier
 from tasks.core.profile_shift import Shift
 from tasks.core.shadow import Cycle
-from tasks.core.values import Interval, StageTime, Table
+from tasks.core.values import Interval, StageTime, Table, VariantScore
+from tasks.core.variants import Speed
 
 Side = Literal["challenger", "champion"]
 State = Literal["open", "promoted", "not promoted", "held", "rejected", "expired", "superseded"]
@@ -108,6 +109,15 @@ class Landed:
 
 
 @dataclass(frozen=True)
+class Ran:
+    """One way a target's network was run when its bundle was made; ``speed`` is None where nobody could time it."""
+
+    target: str
+    score: VariantScore
+    speed: Speed | None
+
+
+@dataclass(frozen=True)
 class Rollback:
     """What a rollback brings back, and what is known of its rehearsal; ``seconds`` is None where nobody timed it."""
 
@@ -160,7 +170,8 @@ class Sheet:
     """The page of one dossier. ``digest`` is what a signature covers; ``champion_note`` what stood in the way.
 
     ``shadow`` is the newest batch that both have scored; ``movers`` are rows of it, else of ``movers_of``. ``landed``
-    is the truth of such batches, oldest first, each once; ``landed_note`` says why it cannot be read.
+    is the truth of such batches, oldest first, each once; ``landed_note`` says why it cannot be read. ``variants`` are
+    the ways to run its networks; none where it has none.
     """
 
     title: str
@@ -184,3 +195,4 @@ class Sheet:
     shadow: Cycle | None = None
     landed: tuple[Landed, ...] = ()
     landed_note: str = ""
+    variants: tuple[Ran, ...] = ()

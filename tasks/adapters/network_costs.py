@@ -1,0 +1,79 @@
+"""Measures a champion's networks on this machine: every way to run them, and what teaching them costs on its device.
+
+For whoever wonders whether a GPU, another machine or another variant pays. Nothing is published or changed.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.adapters import contents, frames, serving, variants
+from tasks.adapters.store import Store
+from tasks.core import training
+from tasks.core.learners.lesson import Device
+from tasks.core.page.sheet import Ran
+from tasks.core.variants import choose
+from tasks.errors import BadRequest
+from tasks.workloads.spec import Workload
+
+BATCH = 128
+
+
+@dataclass(frozen=True)
+class NetworkCosts:
+    """What was measured of one champion; ``training`` says in words, per target and device, what an epoch costs."""
+
+    workload: str
+    version: str
+    ways: tuple[Ran, ...]
+    training: tuple[str, ...]
+
+
+def measure(store: Store, keys: Path, spec: Workload, ring: str, device: Device, folder: Path) -> NetworkCosts:
+    """Measure the networks of what serves in *ring*; raises BadRequest where it has none."""
+    bundle = serving.open_champion(store, keys, spec.name, ring).bundle
+    evidence = contents.evidence_of(bundle)
+    ways: list[Ran] = []
+    told: list[str] = []
+    for each in (one for one in evidence.evaluations if variants.has_network(one)):
+        model = contents.model_of(bundle, each.target)
+        tried = variants.try_variants(
+            spec, model, variants.holdout(store, evidence.training_set.rows, each), folder, time.thread_time
+        )
+        timed = {trial.score.name: trial.speed for trial, _ in tried}
+        scores = choose([trial for trial, _ in tried]) if tried else ()
+        ways += [Ran(each.target, score, timed[score.name]) for score in scores]
+        if tried:
+            winner = training.choose(card for card in evidence.scorecards if card.target == each.target)
+            rows = frames.read(store, evidence.training_set.rows)
+            asked = variants.asked_of(model, rows)
+            batch = int(winner.params.get("batch", BATCH))
+            told += [f"{each.target}: {line}" for line in _taught(model, asked, batch, device)]
+    if not ways:
+        raise BadRequest(
+            f"what serves of {spec.name} in {ring}, version {bundle.manifest.version}, has no network that answers "
+            "enough rows to be measured"
+        )
+    return NetworkCosts(spec.name, bundle.manifest.version, tuple(ways), tuple(told))
+
+
+def _taught(model: object, asked: object, batch: int, device: Device) -> list[str]:
+    from tasks.core.learners.training_cost import cost
+
+    network = variants.network_of(model)
+    devices: tuple[Device, ...] = ("cpu",) if device == "cpu" else ("cpu", "cuda")
+    found = [cost(network, asked, batch, each, time.perf_counter) for each in devices]
+    lines = [
+        f"an epoch of {each.rows:,} rows by {each.batch} on {each.device} takes {each.epoch_seconds:.3g} s; "
+        f"compiling {each.compiled}"
+        for each in found
+    ]
+    lines += [
+        f"on cuda at most {each.peak_mib:,.0f} MiB are held, the GPU computes {each.busy_share:.0%} of the time, and "
+        f"a batch of {each.largest_batch:,} still fits"
+        for each in found
+        if each.peak_mib is not None
+    ]
+    return lines
