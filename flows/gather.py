@@ -7,7 +7,8 @@ from prefect import flow
 from tasks import workloads
 from tasks.adapters import environment, home
 from tasks.core.deliveries import Delivery
-from tasks.gather import lay_out, tabulate, take_in, tell
+from tasks.gather import lay_out, take_in, tell
+from tasks.tabulate import tabulate_rows
 
 
 @flow(name="gather", flow_run_name="gather-{workload}", persist_result=False)
@@ -21,6 +22,6 @@ def gather(workload: str, folder: str, to: str, lateness_hours: float = 48) -> l
     environment.confine(home.root(), home.workers())
     taken = take_in(workload, folder, lateness_hours)
     if lay_out(workload, to) or taken:
-        tabulate(workload)
+        tabulate_rows(workload)
     tell(taken)
     return taken

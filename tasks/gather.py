@@ -35,13 +35,6 @@ def lay_out(workload: str, to: str) -> int:
     return deliveries.gather(store(), workload, Path(to))
 
 
-@patient(name="tabulate {workload}")
-def tabulate(workload: str) -> dict[str, int]:
-    """Make the workload's tables anew of all that was ever taken in; return the rows of each."""
-    with scratch(workload, "tables") as room:
-        return deliveries.tabulate(store(), workloads.get(workload), room)
-
-
 def tell(taken: list[Delivery]) -> None:
     """Tell of every delivery that brought rows; told again, it is the same event."""
     for each in taken:

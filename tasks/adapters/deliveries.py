@@ -91,17 +91,9 @@ def gather(store: Store, workload: str, to: Path) -> int:
     return missing
 
 
-def tabulate(store: Store, spec: Workload, folder: Path) -> dict[str, int]:
-    """Make the workload's tables of all rows ever taken, ``tables/<workload>/<name>.parquet``; return their heights.
-
-    They follow from the deliveries alone: made again, they are the same bytes. *folder* is scratch.
-    """
-    parts = [blob_path(store, each.taken) for each in known(store, spec.name).values() if each.rows_taken]
-    heights = {}
-    for name, make in spec.tables.items() if parts else ():
-        heights[name] = write_parquet(make(pl.scan_parquet(parts)), folder / f"{name}.parquet")
-        store.put(f"tables/{spec.name}/{name}.parquet", folder / f"{name}.parquet")
-    return heights
+def taken(store: Store, workload: str) -> list[Path]:
+    """Return files with all rows that were ever taken in, in the order of the deliveries' digests."""
+    return [blob_path(store, each.taken) for each in known(store, workload).values() if each.rows_taken]
 
 
 def _known_rows(store: Store, spec: Workload, before: dict[str, Delivery], edge: datetime | None) -> pl.DataFrame:

@@ -11,7 +11,7 @@ from math import log
 import polars as pl
 
 from tasks.workloads.demo.video_stats import generate
-from tasks.workloads.spec import Candidate, Column, Feature, Gate, Holdout, Slice, Target, Workload
+from tasks.workloads.spec import Candidate, Column, Feature, Gate, Holdout, RowTable, Slice, Target, Workload
 
 COUNTS = ("views", "likes", "comments")
 HOURS = (6, 24, 72)
@@ -135,8 +135,13 @@ def _trends() -> list[pl.Expr]:
 
 
 def processed(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """Return every look with its features, but for the history, in order of video and time."""
-    return derive(rows).drop("history").sort(KEY, AT)
+    """Return every look with its features, but for the history, in order of video and time.
+
+    One row per video and moment: of two looks that say otherwise the last one that came is kept.
+    """
+    told = rows.filter(pl.col(KEY).is_not_null() & pl.col(AT).is_not_null())
+    looks = derive(told).drop("history").unique([KEY, AT], keep="last", maintain_order=True)
+    return looks.sort(KEY, AT)
 
 
 def hourly(rows: pl.LazyFrame) -> pl.LazyFrame:
@@ -242,9 +247,9 @@ VIDEO_STATS = Workload(
     gate=Gate(),
     group="category",
     tables={
-        "video_stats_processed": processed,
-        "hourly_aggregations": hourly,
-        "daily_aggregations": daily,
+        "video_stats_processed": RowTable(processed, (KEY, AT)),
+        "hourly_aggregations": RowTable(hourly, (KEY, "begins")),
+        "daily_aggregations": RowTable(daily, (KEY, "begins")),
     },
     slices=(
         Slice("category", "category"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tasks.adapters import deliveries
+from tasks.adapters import deliveries, tables
 from tasks.adapters.directory import DirectoryStore
 from tasks.core.deliveries import WHY, Delivery
 from tasks.errors import BadRequest
@@ -130,11 +130,11 @@ def test_tables_follow_from_the_deliveries_in_whatever_order_and_are_the_same_by
     dock.land("a.csv", ("v", "2026-06-10 10:05:00", 100), ("v", "2026-06-10 10:50:00", 130))
     dock.land("b.csv", ("v", "2026-06-10 12:50:00", 190), ("w", "2026-06-10 09:00:00", 5))
     dock.take()
-    heights = deliveries.tabulate(dock.store, VIDEO_STATS, dock.scratch)
+    heights = tables.of_rows(dock.store, VIDEO_STATS, dock.scratch)
     assert heights == {"video_stats_processed": 4, "hourly_aggregations": 3, "daily_aggregations": 2}
     place = dock.store.local_path("tables/video_stats/hourly_aggregations.parquet")
     before, table = place.read_bytes(), pl.read_parquet(place)
     told = table.select("video_id", pl.col("begins").dt.hour(), "looks", "views", "views_gained_per_hour").rows()
     assert told == [("v", 10, 2, 130, None), ("v", 12, 1, 190, 30.0), ("w", 9, 1, 5, None)]
-    deliveries.tabulate(dock.store, VIDEO_STATS, dock.scratch)
+    tables.of_rows(dock.store, VIDEO_STATS, dock.scratch)
     assert place.read_bytes() == before
