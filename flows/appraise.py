@@ -9,7 +9,7 @@ from tasks.adapters import environment, home
 from tasks.appraise import appraise_days, draw_page, looks, read_actuals, tell
 from tasks.core.actuals import Appraised
 from tasks.rollback import observe
-from tasks.tabulate import tabulate_predictions
+from tasks.tabulate import tabulate_predictions, write_tables
 
 
 @flow(name="appraise", flow_run_name="appraise-{workload}-{ring}", persist_result=False)
@@ -28,4 +28,5 @@ def appraise(
     tell(appraised, draw_page(appraised))
     if spec.tables:
         tabulate_predictions(workload)
+        write_tables(workload)
     return appraised

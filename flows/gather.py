@@ -8,7 +8,7 @@ from tasks import workloads
 from tasks.adapters import environment, home
 from tasks.core.deliveries import Delivery
 from tasks.gather import lay_out, take_in, tell
-from tasks.tabulate import tabulate_rows
+from tasks.tabulate import tabulate_rows, write_tables
 
 
 @flow(name="gather", flow_run_name="gather-{workload}", persist_result=False)
@@ -24,4 +24,6 @@ def gather(workload: str, folder: str, to: str, lateness_hours: float = 48) -> l
     if lay_out(workload, to) or taken:
         tabulate_rows(workload)
     tell(taken)
+    # Last: a database that does not answer keeps nobody from hearing of the rows, and is brought up when it does.
+    write_tables(workload)
     return taken

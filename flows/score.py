@@ -22,7 +22,7 @@ from tasks.score import (
     score_rows,
     show,
 )
-from tasks.tabulate import tabulate_predictions
+from tasks.tabulate import tabulate_predictions, write_tables
 
 
 @flow(name="score", flow_run_name="score-{workload}-{ring}", persist_result=False)
@@ -56,4 +56,5 @@ def score(
     done = show(published, cycles)
     if spec.tables:
         tabulate_predictions(workload)
+        write_tables(workload)
     return done

@@ -140,7 +140,7 @@ def test_a_flow_is_short_and_stands_alone_in_its_file(path):
         "torch": ("tasks/core/", "tasks/adapters/home.py", "tasks/adapters/feast_store.py"),
         "deap": ("tasks/core/timetable/evolution",),
         "usearch": ("tasks/core/likeness.py",),
-        "psycopg2": ("tasks/adapters/vector_tables.py",),
+        "psycopg2": ("tasks/adapters/postgres.py", "tasks/adapters/vector_tables.py"),
         "optuna": ("tasks/adapters/studies.py",),
         "duckdb": ("tasks/adapters/contract",),
         "httpx": ("tasks/adapters/enrichment/client.py", "deployments/"),
