@@ -208,6 +208,22 @@ class Judged:
     rmse_interval: Interval | None = field(default=None, kw_only=True)
     spearman_interval: Interval | None = field(default=None, kw_only=True)
 
+    @property
+    def mase(self) -> float | None:
+        """MAE / MAE(last value) on the holdout (Hyndman and Koehler 2006); None where there is no value before."""
+        last = self._last_value
+        return self.mae.value / last.mae if last and last.mae > 0 else None
+
+    @property
+    def r2_beyond_last_value(self) -> float | None:
+        """The share of the last value's squared error that is explained: R² with what was before for the mean."""
+        last = self._last_value
+        return 1 - (self.rmse / last.rmse) ** 2 if last and last.rmse > 0 else None
+
+    @property
+    def _last_value(self) -> BaselineScore | None:
+        return next((each for each in self.baselines if each.name == "previous"), None)
+
     def stored(self, predictions: Blob, files: Mapping[str, Blob]) -> Evaluation:
         """Return the evaluation whose frame and files lie in the store."""
         found = {each.name: getattr(self, each.name) for each in fields(Judged)}

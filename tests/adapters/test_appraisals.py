@@ -303,3 +303,17 @@ def test_where_time_parts_the_rows_what_a_version_learned_from_is_none_of_its_fi
         assert worth.height == (0 if learned else 1)
     last = (rows["last_value"] - rows["actual"]).abs().mean()
     assert worth["mase"].item() == pytest.approx(worth["mae"].item() / last)
+    of = appraisals.teacher(home.store, home.keys, SPEC, home.entry.version)
+    for until, realised in ((SEEN - timedelta(days=1), [300]), (SEEN, [])):
+        taught, again = replace(of, trained_until=until), home.score("2026-11-20", ROWS, run=f"{len(realised):016}")
+        given = (
+            home.store,
+            home.signer,
+            home.keys,
+            replace(spec, targets=SPEC.targets),
+            taught,
+            again,
+            None,
+            home.folder,
+        )
+        assert [each.rows for each in appraisals.appraise(*given)[0].realised] == realised
