@@ -11,7 +11,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from tasks.core.learners import lstm_fit
+from tasks.core.learners import fitting, lstm_fit
 from tasks.core.learners.lesson import Chained, Layout, Lesson
 from tasks.core.learners.torch_lstm import LAGS, LSTM, TREND, fit_lstm, from_bytes
 from tasks.core.models import learn
@@ -82,7 +82,7 @@ def test_a_checkpoint_of_another_lesson_or_one_that_cannot_be_read_changes_nothi
         fit_lstm(lesson(seed=8, checkpoints=other))
     assert digest(fit_lstm(lesson(checkpoints=other))) == whole
     torn = Desk()
-    torn[lstm_fit.key_of(lesson())] = b"half a file"
+    torn[fitting.key_of("lstm", lesson())] = b"half a file"
     assert digest(fit_lstm(lesson(checkpoints=torn))) == whole
 
 
@@ -130,8 +130,9 @@ def test_a_loss_that_is_no_number_ends_the_fit_and_names_step_and_batch():
 
 
 def _chance_after_the_weights(spoiled: Lesson) -> torch.Generator:
-    asked = _questions(spoiled)[0]
-    return lstm_fit._begun(spoiled, asked).chance
+    chance = torch.Generator().manual_seed(spoiled.seed)
+    lstm_fit.begun(spoiled.params["hidden"], _questions(spoiled)[0], chance)
+    return chance
 
 
 def _questions(given: Lesson):
@@ -141,7 +142,7 @@ def _questions(given: Lesson):
 
 
 def test_a_gradient_that_explodes_ends_the_fit_and_names_step_and_batch(monkeypatch):
-    monkeypatch.setattr(lstm_fit, "EXPLODED", 1e-9)
+    monkeypatch.setattr(fitting, "EXPLODED", 1e-9)
     with pytest.raises(TrainingBroke, match=r"step 1 \(epoch 1, batch 1\): the gradient is .* learn slower"):
         fit_lstm(lesson())
 
@@ -156,7 +157,7 @@ def test_a_network_that_says_one_thing_to_everybody_is_dead(monkeypatch):
 
 
 def test_a_fit_that_breaks_is_a_failed_scorecard_with_its_reason(monkeypatch):
-    monkeypatch.setattr(lstm_fit, "EXPLODED", 1e-9)
+    monkeypatch.setattr(fitting, "EXPLODED", 1e-9)
     chance = np.random.default_rng(0)
     past = pl.Series(chance.normal(size=(240, 6)).tolist(), dtype=pl.List(pl.Float64))
     rows = shops(240).with_columns(past=past)
