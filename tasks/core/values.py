@@ -152,7 +152,8 @@ class Scorecard:
     @property
     def title(self) -> str:
         """What tells it from the other scorecards of its target."""
-        return f"{self.algorithm} tuned" if self.tuned else self.algorithm
+        joint = " joint" if self.params.get("joint") else ""
+        return f"{self.algorithm}{joint} tuned" if self.tuned else f"{self.algorithm}{joint}"
 
 
 @dataclass(frozen=True)

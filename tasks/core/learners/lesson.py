@@ -43,7 +43,9 @@ class Layout:
 class Lesson:
     """Rows to fit on, rows that tell when to stop (never fitted on), and how to go about it.
 
-    ``y`` and ``y_stop`` are standardised. ``categories`` are the columns of ``x`` that are ranks of levels.
+    ``y`` and ``y_stop`` are standardised. ``categories`` are the columns of ``x`` that are ranks of levels. ``others``
+    are the same rows' labels of the workload's other targets, a column each, standardised, NaN where not known: for
+    learners that learn them jointly. Nobody is asked for them, so none tell when to stop.
     """
 
     x: Floats
@@ -57,6 +59,7 @@ class Lesson:
     device: Device
     layout: Layout | None = None
     checkpoints: Checkpoints | None = None
+    others: Floats | None = None
 
 
 class Estimator(Protocol):
