@@ -26,7 +26,7 @@ def tables(workload: WorkloadName, json: Json = False) -> None:
 
     spec, database = workloads.get(workload), home.vectors_database()
     if not spec.tables:
-        raise BadRequest(f"{workload} declares no tables; its predictions are read with: greenlight export {workload}")
+        raise BadRequest(f"{workload} declares no tables; greenlight export {workload} has its predictions")
     with home.scratch(workload, "tables") as room:
         heights = made.of_rows(home.store(), spec, room)
         heights |= made.of_scored_days(home.store(), home.signer(), home.root() / "keys", spec, room)
