@@ -30,6 +30,7 @@ from deployments.commands import (
     similar,
     simulate,
     stores,
+    tables,
     take,
     timetable,
 )
@@ -156,6 +157,7 @@ stores.register(app)
 score.register(app)
 monitor.register(app)
 measure.register(app)
+tables.register(app)
 take.register(app)
 collect.register(app)
 export.register(app)

@@ -9,6 +9,7 @@ from tasks.adapters import environment, home
 from tasks.appraise import appraise_days, draw_page, looks, read_actuals, tell
 from tasks.core.actuals import Appraised
 from tasks.rollback import observe
+from tasks.tabulate import tabulate_predictions, write_tables
 
 
 @flow(name="appraise", flow_run_name="appraise-{workload}-{ring}", persist_result=False)
@@ -19,10 +20,13 @@ def appraise(
 
     Without a *source* the errors to be expected are stated. It takes no lock: each day's record is replaced as a whole.
     """
-    workloads.get(workload)
+    spec = workloads.get(workload)
     environment.confine(home.root(), home.workers())
     found = read_actuals(workload, source, observed_at) if source else None
     appraised = appraise_days(workload, ring, found, date)
     observe(workload, ring, looks(appraised))
     tell(appraised, draw_page(appraised))
+    if spec.tables:
+        tabulate_predictions(workload)
+        write_tables(workload)
     return appraised

@@ -22,6 +22,7 @@ from tasks.score import (
     score_rows,
     show,
 )
+from tasks.tabulate import tabulate_predictions, write_tables
 
 
 @flow(name="score", flow_run_name="score-{workload}-{ring}", persist_result=False)
@@ -37,7 +38,7 @@ def score(
 
     It takes no lock: what it writes is content-addressed, and of two that publish one day at once one is told so.
     """
-    workloads.get(workload)
+    spec = workloads.get(workload)
     environment.confine(home.root(), home.workers())
     home.sweep(workload)
     batch = open_batch(workload, source, ring, date, output, observed_at)
@@ -52,4 +53,8 @@ def score(
     cycles = [score_beside(batch, contracted, scored, published.day, version) for version in versions]
     # The command line goes on by itself, and only as far as it was asked to.
     announce_soaked(published.day, cycles, onwards=bool(runtime.deployment.id))
-    return show(published, cycles)
+    done = show(published, cycles)
+    if spec.tables:
+        tabulate_predictions(workload)
+        write_tables(workload)
+    return done

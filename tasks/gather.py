@@ -7,25 +7,36 @@ from pathlib import Path
 from uuid import UUID
 
 from prefect.events import emit_event
+from prefect.events.worker import EventsWorker
 
 from tasks import workloads
 from tasks.adapters import deliveries
 from tasks.adapters.home import scratch, store
+from tasks.adapters.landing import landed
 from tasks.core.deliveries import Delivery
 from tasks.core.digests import digest_of
 from tasks.patience import patient
 
+SENDING_SECONDS = 60
+
 
 @patient(name="take in {workload}")
-def take_in(workload: str, folder: str, lateness_hours: float) -> list[Delivery]:
-    """Return what came of every file in *folder* that was not known; each is taken in once, whatever it is called."""
-    spec, taken, known = workloads.get(workload), [], set(deliveries.known(store(), workload))
-    for file in deliveries.landed(Path(folder)):
-        if file.digest not in known:
+def take_in(workload: str, place: str, lateness_hours: float) -> list[Delivery]:
+    """Return what came of every file at *place* that was not known; each is taken in once, whatever it is called."""
+    spec, taken = workloads.get(workload), []
+    before: dict[str, Delivery] = {}
+    with scratch(workload, "landed") as landed_in:
+        for file in landed(store(), workload, place, landed_in):
+            if deliveries.is_known(store(), workload, file.digest):
+                continue
+            # Read where there is news only, and once: nobody else takes anything in meanwhile.
+            before = before or deliveries.known(store(), workload)
             with scratch(workload, "deliver") as room:
                 now = datetime.now(UTC)
-                done = deliveries.take(store(), spec, file, room, lateness_hours=lateness_hours, now=now)
-            taken += [done] if done else []
+                done = deliveries.take(store(), spec, file, before, room, lateness_hours=lateness_hours, now=now)
+            if done:
+                taken.append(done)
+                before[done.digest] = done
     return taken
 
 
@@ -35,16 +46,13 @@ def lay_out(workload: str, to: str) -> int:
     return deliveries.gather(store(), workload, Path(to))
 
 
-@patient(name="tabulate {workload}")
-def tabulate(workload: str) -> dict[str, int]:
-    """Make the workload's tables anew of all that was ever taken in; return the rows of each."""
-    with scratch(workload, "tables") as room:
-        return deliveries.tabulate(store(), workloads.get(workload), room)
+def tell(workload: str) -> None:
+    """Tell of every delivery that brought rows and that nobody may have heard of; told again, it is the same event.
 
-
-def tell(taken: list[Delivery]) -> None:
-    """Tell of every delivery that brought rows; told again, it is the same event."""
-    for each in taken:
+    Only what was sent is noted as told: a run that is killed here is made good by the next.
+    """
+    waiting = deliveries.untold(store(), workload)
+    for each in waiting:
         if each.rows_taken:
             emit_event(
                 event="data.arrived",
@@ -52,3 +60,12 @@ def tell(taken: list[Delivery]) -> None:
                 resource={"prefect.resource.id": f"workload.{each.workload}", "prefect.resource.name": each.workload},
                 payload={"digest": each.digest, "rows": each.rows_taken, "late": each.late, "newest": each.newest},
             )
+    if waiting and _sent():
+        for each in waiting:
+            deliveries.told(store(), each)
+
+
+def _sent() -> bool:
+    """Wait until whatever was to be told is with the server, and say whether it is."""
+    drained = EventsWorker.drain_all(timeout=SENDING_SECONDS, at_exit=False)
+    return isinstance(drained, tuple) and not drained[1]

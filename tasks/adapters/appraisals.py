@@ -328,9 +328,13 @@ def _rows(
 ) -> pl.DataFrame:
     """Return the day's rows that its version answered with a number, as ``appraisal`` wants them."""
     said = zip(columns_of(target.name), (PREDICTED, LOW, HIGH), strict=True)
-    # In an experiment another version answered half of the rows, whose errors are none of the champion's.
-    own = pl.when(pl.col(VERSION) == day.about.version)
-    answers = predictions.rows(store, day).select(own.then(pl.col(name)).alias(to) for name, to in said).collect()
+    # In an experiment another version answered half of the rows, whose errors are none of the champion's; and where
+    # time parts what is learned from what is judged, what it learned from says nothing of its errors.
+    own = pl.col(VERSION) == day.about.version
+    if spec.holdout.by == "time":
+        own &= pl.col(spec.event_time) > of.trained_until
+    told = (pl.when(own).then(pl.col(name)).alias(to) for name, to in said)
+    answers = predictions.rows(store, day).select(told).collect()
     taught = of.learned.filter(pl.col(target.column).is_not_null())
     naive = baselines(spec, taught, around.rows, target)[of.naive[target.name]]
     heard = [

@@ -1,4 +1,4 @@
-"""Files that land in a folder, each taken in exactly once by the digest of its bytes, and what was taken as a source.
+"""Files that landed, each taken in exactly once by the digest of its bytes, and what was taken as a source.
 
 The record ``deliveries/<workload>/<digest>.json``, created if absent, is the commit point: before it, all is named by
 content and may be done again; after it, the file is known under any name. The folder that others read as a source holds
@@ -7,8 +7,8 @@ one Parquet file per delivery and follows from the records.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -17,57 +17,54 @@ from pydantic import TypeAdapter, ValidationError
 
 from tasks.adapters import frames
 from tasks.adapters.blobs import blob_path
+from tasks.adapters.landing import Landed
 from tasks.adapters.parquet import write_parquet
-from tasks.adapters.sources import READABLE, digest_source, read_source
+from tasks.adapters.sources import read_source
 from tasks.adapters.store import Store, read_bytes
 from tasks.core import deliveries
 from tasks.core.deliveries import KNOWN, LATE, UNREADABLE, WHY, Delivery, Sorted
 from tasks.core.digests import canonical_json
-from tasks.errors import AlreadyExists, BadRequest, HomeDamaged
+from tasks.errors import AlreadyExists, HomeDamaged
 from tasks.workloads.spec import POLARS_TYPES, Workload
 
 DELIVERY = TypeAdapter(Delivery)
-
-
-@dataclass(frozen=True)
-class Landed:
-    """A file in the landing folder, and the digest of its bytes."""
-
-    path: Path
-    digest: str
-
-
-def landed(folder: Path) -> list[Landed]:
-    """Return the files to look at, in the order of their names; raises BadRequest where there is no folder.
-
-    Hidden files are still being written: whoever delivers renames a file to its name once it is whole.
-    """
-    if not folder.is_dir():
-        raise BadRequest(f"nothing can land in {folder}, which is no folder; make it, or name another")
-    names = (each for each in sorted(folder.iterdir()) if each.is_file() and not each.name.startswith((".", "_")))
-    return [Landed(each, digest_source(each)) for each in names if each.name.lower().endswith(READABLE)]
+DELIVERIES = TypeAdapter(list[Delivery])
 
 
 def known(store: Store, workload: str) -> dict[str, Delivery]:
-    """Return every delivery so far by its digest; raises HomeDamaged for a record that cannot be read."""
-    found = {}
-    for key in store.list(f"deliveries/{workload}/"):
-        try:
-            delivery = DELIVERY.validate_json(read_bytes(store, key))
-        except ValidationError as error:
-            raise HomeDamaged(
-                f"the record {key} in {store.uri} cannot be read: {error}; restore it, then run again"
-            ) from error
-        found[delivery.digest] = delivery
+    """Return every delivery so far by its digest; raises HomeDamaged for a record that cannot be read.
+
+    An index beside the records spares reading each of them; it follows from them and may be deleted.
+    """
+    keys = list(store.list(f"deliveries/{workload}/"))
+    indexed = _indexed(store, workload)
+    found = {_digest_in(key): indexed.get(_digest_in(key)) or _record(store, key) for key in keys}
+    if found.keys() != indexed.keys():
+        store.put(_index(workload), canonical_json(list(found.values())))
     return found
 
 
+def is_known(store: Store, workload: str, digest: str) -> bool:
+    """Say whether a file was taken in, without reading anything."""
+    return store.head(_key(workload, digest)) is not None
+
+
 def take(
-    store: Store, spec: Workload, file: Landed, folder: Path, *, lateness_hours: float, now: datetime
+    store: Store,
+    spec: Workload,
+    file: Landed,
+    before: Mapping[str, Delivery],
+    folder: Path,
+    *,
+    lateness_hours: float,
+    now: datetime,
 ) -> Delivery | None:
-    """Take *file* in and return what came of it; None if it was taken in before. *folder* is scratch."""
-    before = known(store, spec.name)
-    if file.digest in before:
+    """Take *file* in, after all that was *before*, and return what came of it; None if it was taken in already.
+
+    *folder* is scratch. What nobody has been told of is marked before the record is made, so that a kill right after
+    it leaves nobody ignorant; see ``untold``.
+    """
+    if file.digest in before or is_known(store, spec.name, file.digest):
         return None
     edge = deliveries.watermark([each.newest for each in before.values()], lateness_hours)
     read_source(spec, file.path, folder / "read.parquet")
@@ -75,9 +72,25 @@ def take(
     sorted_out = deliveries.sort_out(spec, rows, _known_rows(store, spec, before, edge), edge)
     delivery = _kept(store, spec, file, sorted_out, folder, edge, now)
     with suppress(AlreadyExists):
-        store.put(f"deliveries/{spec.name}/{file.digest}.json", canonical_json(delivery), if_absent=True)
+        store.put(_mark(spec.name, file.digest), b"{}", if_absent=True)
+    with suppress(AlreadyExists):
+        store.put(_key(spec.name, file.digest), canonical_json(delivery), if_absent=True)
         return delivery
     return None
+
+
+def untold(store: Store, workload: str) -> list[Delivery]:
+    """Return the deliveries that nobody may have been told of.
+
+    One that was marked and never recorded is left for when it is.
+    """
+    marked = (_key(workload, _digest_in(mark)) for mark in store.list(f"untold/{workload}/"))
+    return [_record(store, key) for key in marked if store.head(key) is not None]
+
+
+def told(store: Store, delivery: Delivery) -> None:
+    """Note that *delivery* was told of."""
+    store.delete(_mark(delivery.workload, delivery.digest))
 
 
 def gather(store: Store, workload: str, to: Path) -> int:
@@ -91,23 +104,17 @@ def gather(store: Store, workload: str, to: Path) -> int:
     return missing
 
 
-def tabulate(store: Store, spec: Workload, folder: Path) -> dict[str, int]:
-    """Make the workload's tables of all rows ever taken, ``tables/<workload>/<name>.parquet``; return their heights.
-
-    They follow from the deliveries alone: made again, they are the same bytes. *folder* is scratch.
-    """
-    parts = [blob_path(store, each.taken) for each in known(store, spec.name).values() if each.rows_taken]
-    heights = {}
-    for name, make in spec.tables.items() if parts else ():
-        heights[name] = write_parquet(make(pl.scan_parquet(parts)), folder / f"{name}.parquet")
-        store.put(f"tables/{spec.name}/{name}.parquet", folder / f"{name}.parquet")
-    return heights
+def taken(store: Store, workload: str) -> list[Path]:
+    """Return files with all rows that were ever taken in, in the order of the deliveries' digests."""
+    return [blob_path(store, each.taken) for each in known(store, workload).values() if each.rows_taken]
 
 
-def _known_rows(store: Store, spec: Workload, before: dict[str, Delivery], edge: datetime | None) -> pl.DataFrame:
+def _known_rows(store: Store, spec: Workload, before: Mapping[str, Delivery], edge: datetime | None) -> pl.DataFrame:
     """Return the rows that may come again: of deliveries that reach beyond the watermark; what is older is late."""
     parts = [pl.DataFrame(schema=_schema(spec))]
     for each in before.values():
+        if not deliveries.reaches(each, edge):
+            continue
         rows = pl.scan_parquet(blob_path(store, each.taken))
         parts.append((rows if edge is None else rows.filter(pl.col(spec.event_time) >= edge)).collect())
     return pl.concat(parts)
@@ -127,10 +134,46 @@ def _kept(
         late=int((why == LATE).sum()),
         unreadable=int((why == UNREADABLE).sum()),
         newest=newest.isoformat() if newest else "",
+        latest=deliveries.latest_in(spec, found.taken),
         watermark=edge.isoformat() if edge else "",
         taken=frames.keep(store, found.taken, folder, "taken"),
         aside=frames.keep(store, found.aside, folder, "aside"),
     )
+
+
+def _key(workload: str, digest: str) -> str:
+    return f"deliveries/{workload}/{digest}.json"
+
+
+def _mark(workload: str, digest: str) -> str:
+    return f"untold/{workload}/{digest}.json"
+
+
+def _index(workload: str) -> str:
+    return f"deliveries/{workload}.json"
+
+
+def _digest_in(key: str) -> str:
+    return key.rpartition("/")[2].removesuffix(".json")
+
+
+def _record(store: Store, key: str) -> Delivery:
+    try:
+        return DELIVERY.validate_json(read_bytes(store, key))
+    except ValidationError as error:
+        raise HomeDamaged(
+            f"the record {key} in {store.uri} cannot be read: {error}; restore it, then run again"
+        ) from error
+
+
+def _indexed(store: Store, workload: str) -> dict[str, Delivery]:
+    """Return what the index has; one that cannot be read has nothing."""
+    if store.head(_index(workload)) is None:
+        return {}
+    try:
+        return {each.digest: each for each in DELIVERIES.validate_json(read_bytes(store, _index(workload)))}
+    except ValidationError:
+        return {}
 
 
 def _schema(spec: Workload) -> dict[str, pl.DataType | type[pl.DataType]]:

@@ -96,7 +96,7 @@ def studies_database() -> str:
 
 
 def vectors_database() -> str:
-    """Return the database vectors are written to; empty: none."""
+    """Return the database vectors and tables are written to; empty: none."""
     return settings().vectors_database.get_secret_value()
 
 

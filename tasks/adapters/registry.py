@@ -40,6 +40,7 @@ ADDRESSES = (
 LOGIN = re.compile(r"(?<=://)[^/?#\s]*@")
 LONGEST_DATASET_DIGEST = 36
 LONGEST_PARAM = 6000
+MEASURED = ("mae", "rmse", "r2", "log_r2", "spearman", "skill", "mase", "mae_scaled", "mase_scaled")
 NO_ROOM = ("readonly", "read-only", "disk is full", "no space left", "unable to open")
 LOCKED = ("database is locked", "database table is locked")
 DAMAGED = ("malformed", "not a database", "no such table", "out-of-date database schema")
@@ -73,8 +74,8 @@ class Record:
 
 def trial_of(card: Scorecard) -> Trial:
     """Return a scorecard as a trial."""
-    measured = {name: getattr(card, name) for name in ("mae", "rmse", "r2", "log_r2", "spearman", "skill")}
-    metrics = {name: value for name, value in measured.items() if value is not None}
+    measured = {name: getattr(card, name) for name in MEASURED}
+    metrics = {name: value for name, value in measured.items() if value is not None and math.isfinite(value)}
     if card.study:
         tried = {"trials": card.study.trials, "trials_pruned": card.study.pruned, "trials_failed": card.study.failed}
         best = {"best_mae": card.study.mae, "declared_mae": card.study.declared_mae}

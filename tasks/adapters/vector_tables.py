@@ -7,13 +7,12 @@ the old one or the new one.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from tasks.adapters.postgres import alone, transaction
 from tasks.core.likeness import Alike
-from tasks.errors import BadRequest, Unreachable
+from tasks.errors import BadRequest
 
 ROWS_AT_ONCE = 1_000
 
@@ -34,11 +33,8 @@ def write(database: str, workload: str, digest: str, alike: Alike) -> VectorTabl
     Raises Unreachable where the database does not answer, BadRequest where it has no pgvector.
     """
     table = f"greenlight_{workload}_vectors"
-    with _connected(database) as cursor:
-        # One writer at a time; it ends with the transaction.
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (table,))
-        cursor.execute("SELECT obj_description(to_regclass(%s))", (table,))
-        if cursor.fetchone()[0] == digest:
+    with transaction(database) as cursor:
+        if alone(cursor, table) == digest:
             return VectorTable(table, alike.rows.height, unchanged=True)
         _refuse_without_extension(cursor)
         _fill(cursor, table, digest, alike)
@@ -79,28 +75,3 @@ def _refuse_without_extension(cursor: Any) -> None:
             "the PostgreSQL of GREENLIGHT_VECTORS_DATABASE has no extension 'vector'; install pgvector there "
             "(Debian: postgresql-NN-pgvector), or leave the setting empty: `greenlight similar` needs no database"
         )
-
-
-@contextmanager
-def _connected(database: str) -> Iterator[Any]:
-    """Yield a cursor whose transaction is kept if all went well; what the address holds is never told."""
-    try:
-        import psycopg2
-    except ImportError as error:
-        raise BadRequest("psycopg2 is not installed; pip install 'greenlight[postgres]'") from error
-    try:
-        connection = psycopg2.connect(database, connect_timeout=10)
-    except psycopg2.Error:
-        # Not chained: the message may quote the address, and that has a password.
-        raise Unreachable(
-            "the PostgreSQL of GREENLIGHT_VECTORS_DATABASE does not answer; is it up, and the address right?"
-        ) from None
-    try:
-        with connection, connection.cursor() as cursor:
-            yield cursor
-    except psycopg2.OperationalError as error:
-        raise Unreachable(
-            f"the PostgreSQL of GREENLIGHT_VECTORS_DATABASE broke off: {error.pgerror or 'no answer'}"
-        ) from error
-    finally:
-        connection.close()

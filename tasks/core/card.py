@@ -70,7 +70,9 @@ def _numbers(each: Evaluation, target: Target, confidence: float) -> Iterator[st
     if each.rmse_interval and each.spearman_interval:
         yield _line(f"RMSE ({target.unit})", each.rmse_interval, ",.4g")
         yield _line("rank correlation", each.spearman_interval, ".3f")
-    yield _line("R²", each.r2, ".3f")
+    yield _line("R² of the whole, change or not" if target.as_change else "R²", each.r2, ".3f")
+    if each.mase is not None:
+        yield f"| MASE: error as a share of the last value's | {each.mase:.3f} | |"
     yield _line("skill", each.skill, "+.3f")
     yield _line(f"coverage of {each.coverage_wanted:.0%} prediction intervals", each.coverage, ".1%")
     yield ""

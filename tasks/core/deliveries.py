@@ -23,7 +23,8 @@ class Delivery:
     """One file, taken in: rows in = taken + aside, these ``known`` already, too ``late``, or ``unreadable``.
 
     ``digest`` is the file's; ``newest`` the moment of its newest row that somebody saw, ``watermark`` what it was held
-    against (ISO 8601, empty for none). ``taken`` and ``aside`` are Parquet blobs; a row aside says why in ``_why``.
+    against, ``latest`` the moment of its last row taken, whoever saw it (ISO 8601, empty for none, or not known).
+    ``taken`` and ``aside`` are Parquet blobs; a row aside says why in ``_why``.
     """
 
     workload: str
@@ -38,6 +39,7 @@ class Delivery:
     watermark: str
     taken: Blob
     aside: Blob
+    latest: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,17 @@ def newest_seen(spec: Workload, rows: pl.DataFrame, now: datetime) -> datetime |
     labelled = pl.any_horizontal(pl.col(target.column).is_not_null() for target in spec.targets)
     found = rows.filter(labelled & (pl.col(spec.event_time) <= now))[spec.event_time].max()
     return found if isinstance(found, datetime) else None
+
+
+def latest_in(spec: Workload, rows: pl.DataFrame) -> str:
+    """Return the last moment of the rows, empty where they have none."""
+    found = rows[spec.event_time].max()
+    return found.isoformat() if isinstance(found, datetime) else ""
+
+
+def reaches(delivery: Delivery, watermark: datetime | None) -> bool:
+    """Say whether any of its rows may be from the *watermark* on."""
+    return watermark is None or not delivery.latest or datetime.fromisoformat(delivery.latest) >= watermark
 
 
 def watermark(newest: list[str], lateness_hours: float) -> datetime | None:

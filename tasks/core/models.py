@@ -182,6 +182,7 @@ class Material:
     previous: str = ""
     trend: str = ""
     units_stop: npt.NDArray[np.intp] | None = None
+    others: tuple[Target, ...] = ()
 
 
 def learn(
@@ -227,6 +228,7 @@ def prepare(spec: Workload, rows: pl.DataFrame, target: Target, *, unit: float) 
         previous,
         target.trend,
         numbered(units(spec, rows).filter(pl.Series(stop))),
+        tuple(each for each in spec.targets if each.name != target.name),
     )
 
 
@@ -257,6 +259,7 @@ def teach(
         odds=Odds(scale.center, scale.spread) if scale.chance and not previous else None,
         levels=encoder.levels,
         units_stop=material.units_stop,
+        others=_others(material) if candidate.params.get("joint") else None,
     )
     fitted = fit_estimator(candidate.algorithm, lesson)
     return Learned(candidate.algorithm, material.features, encoder, scale, fitted, previous, trend)
@@ -337,6 +340,20 @@ def _x(rows: pl.DataFrame, encoder: Encoder, scale: Scale, design: Design, previ
         return x
     carried = numbers(rows[trend]) if trend else np.full(rows.height, np.nan)
     return np.column_stack([scale.standard(carried, _before(rows, previous)), x])
+
+
+def _others(material: Material) -> Floats | None:
+    """Return the taught rows' labels of the other targets, each on its own scale, NaN where it is not known."""
+    columns = []
+    for target in material.others:
+        label = numbers(material.taught[target.column])
+        before = _before(material.taught, target.previous if target.as_change else "")
+        known = np.isfinite(label) if before is None else np.isfinite(label) & np.isfinite(before)
+        if known.any():
+            unit, started = label_unit(target, label[known]), None if before is None else before[known]
+            scale = fit_scale(target, label[known], unit, started)
+            columns.append(np.where(known, scale.standard(label, before), np.nan))
+    return np.column_stack(columns) if columns else None
 
 
 def _before(rows: pl.DataFrame, previous: str) -> Floats | None:

@@ -161,8 +161,8 @@ class Scorecard:
     @property
     def title(self) -> str:
         """What tells it from the other scorecards of its target."""
-        updated = f"{self.algorithm} updated" if "update" in self.params else self.algorithm
-        return f"{updated} tuned" if self.tuned else updated
+        marks = {"joint": self.params.get("joint"), "updated": "update" in self.params, "tuned": self.tuned}
+        return " ".join([self.algorithm, *(mark for mark, is_so in marks.items() if is_so)])
 
 
 @dataclass(frozen=True)
@@ -238,6 +238,22 @@ class Judged:
     spearman_interval: Interval | None = field(default=None, kw_only=True)
     aspects: Mapping[str, float] = field(default_factory=dict, kw_only=True)
     told: tuple[Table, ...] = field(default=(), kw_only=True)
+
+    @property
+    def mase(self) -> float | None:
+        """MAE / MAE(last value) on the holdout (Hyndman and Koehler 2006); None where there is no value before."""
+        last = self._last_value
+        return self.mae.value / last.mae if last and last.mae > 0 else None
+
+    @property
+    def r2_beyond_last_value(self) -> float | None:
+        """The share of the last value's squared error that is explained: R² with what was before for the mean."""
+        last = self._last_value
+        return 1 - (self.rmse / last.rmse) ** 2 if last and last.rmse > 0 else None
+
+    @property
+    def _last_value(self) -> BaselineScore | None:
+        return next((each for each in self.baselines if each.name == "previous"), None)
 
     def stored(self, predictions: Blob, files: Mapping[str, Blob]) -> Evaluation:
         """Return the evaluation whose frame and files lie in the store."""

@@ -219,6 +219,14 @@ class Lever:
 
 
 @dataclass(frozen=True)
+class RowTable:
+    """A table for whoever reads the store: what makes it of all rows ever delivered, and what names one row of it."""
+
+    make: Callable[[pl.LazyFrame], pl.LazyFrame]
+    key: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Workload:
     """One prediction problem, declared in one place."""
 
@@ -247,7 +255,7 @@ class Workload:
     levers: tuple[Lever, ...] = ()
     airtime: Airtime | None = None
     # Tables made of all rows that were ever delivered, for whoever reads the store; by name.
-    tables: Mapping[str, Callable[[pl.LazyFrame], pl.LazyFrame]] = field(default_factory=dict)
+    tables: Mapping[str, RowTable] = field(default_factory=dict)
     likeness: Likeness | None = None
 
     def __post_init__(self) -> None:

@@ -142,7 +142,7 @@ def test_a_flow_is_short_and_stands_alone_in_its_file(path):
         "onnxruntime": ("tasks/core/learners/variants.py", "tasks/adapters/onnx_files.py"),
         "deap": ("tasks/core/timetable/evolution",),
         "usearch": ("tasks/core/likeness.py",),
-        "psycopg2": ("tasks/adapters/vector_tables.py",),
+        "psycopg2": ("tasks/adapters/postgres.py", "tasks/adapters/vector_tables.py"),
         "optuna": ("tasks/adapters/studies.py",),
         "duckdb": ("tasks/adapters/contract",),
         "httpx": ("tasks/adapters/enrichment/client.py", "deployments/"),

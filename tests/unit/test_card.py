@@ -6,12 +6,15 @@ import pytest
 
 from tasks.core.card import write_card
 from tasks.core.evidence import Evidence, Portrait
+from tasks.core.page.targets import _against_last_value
 from tasks.core.values import (
+    BaselineScore,
     Blob,
     Contracted,
     Evaluation,
     Finding,
     Interval,
+    Scorecard,
     SliceScore,
     Snapshot,
     TrainingSet,
@@ -132,3 +135,20 @@ def test_what_a_model_may_not_see_is_said():
 def test_the_same_evidence_gives_the_same_card():
     assert write_card(SPEC, evidence()) == write_card(SPEC, evidence())
     assert write_card(SPEC, evidence()).endswith("the reference profile says which those are.\n")
+
+
+def test_a_target_with_a_value_before_is_told_beside_it_and_the_r2_of_its_whole_is_called_so():
+    (target,) = SPEC.targets
+    spec = replace(SPEC, targets=(replace(target, previous="visitors", as_change=True),))
+    found = evaluation(baselines=(BaselineScore("previous", 2469.0, 4000.0, 0.1),))
+    lines = write_card(spec, evidence(found)).splitlines()
+    assert "| MASE: error as a share of the last value's | 0.500 | |" in lines
+    assert "| R² of the whole, change or not | 0.813 | 0.700 to 0.900 |" in lines
+    assert (found.mase, found.r2_beyond_last_value) == (0.5, 0.75)
+    card = Scorecard("sales", "xgboost", {}, "scored", skill=0.4, mae_scaled=0.021, mase_scaled=0.6)
+    assert dict(_against_last_value(found, [replace(card, skill=0.1, mae_scaled=9.0), card])) == {
+        "R² beyond the last value": "0.75",
+        "MASE": "0.50 of the last value's error",
+        "scaled, in cross-validation": "0.021 standard deviations, 0.60 of the last value's",
+    }
+    assert not dict(_against_last_value(evaluation(), [replace(card, mae_scaled=None)]))

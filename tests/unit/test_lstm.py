@@ -180,3 +180,22 @@ def test_the_error_beside_the_last_values_is_in_the_scorecard():
     assert card.mase == pytest.approx(1 - card.skill)
     assert 0 < card.mae_scaled < 0.5 and np.isfinite(card.mase_scaled)
     assert score_candidate(shops_spec(), rows, shops_spec().targets[0], quick("mlp")).scorecard.mase is None
+
+
+def test_a_joint_network_learns_the_other_targets_and_answers_its_own_in_a_file_like_any_other():
+    plain, (_, y) = lesson(), told(300, 1)
+    other = np.where(np.arange(300) % 3 == 0, np.nan, 2 * y)
+    joint = replace(plain, params=PARAMS | {"joint": True}, others=np.column_stack([other, -y]))
+    chain, alone = fit_lstm(joint), fit_lstm(replace(plain, params=joint.params))
+    assert {name: each.shape for name, each in chain.weights.items()} == {
+        name: each.shape for name, each in alone.weights.items()
+    }
+    x, _ = told(50, 5)
+    assert from_bytes(chain.to_bytes()).predict(x).tolist() == chain.predict(x).tolist()
+    assert not np.allclose(chain.predict(x), alone.predict(x))
+    assert digest(fit_lstm(joint)) == digest(chain)
+    desk = Desk(last=3)
+    with pytest.raises(Killed):
+        fit_lstm(replace(joint, checkpoints=desk))
+    desk.left = 1_000
+    assert digest(fit_lstm(replace(joint, checkpoints=desk))) == digest(chain)

@@ -103,6 +103,8 @@ class Lesson:
     chance is asked for, for learners that learn one otherwise than by squares.
     ``levels`` are the categories by name, ``units_stop`` the number of what each stopping row is kept together with.
     ``continuing`` is there where an estimator goes on learning instead of a new one being fitted.
+    ``others`` are the same rows' labels of the workload's other targets, a column each, standardised, NaN where not
+    known: for learners that learn them jointly. Nobody is asked for them, so none tell when to stop.
     """
 
     x: Floats
@@ -121,6 +123,7 @@ class Lesson:
     levels: Mapping[str, Levels] = field(default_factory=dict)
     units_stop: npt.NDArray[np.intp] | None = None
     continuing: Continuing | None = None
+    others: Floats | None = None
 
 
 class Estimator(Protocol):

@@ -106,7 +106,8 @@ def fit_lstm(lesson: Lesson) -> Chain:
     # It learns from shorter histories, too: there are more of them, and what was not seen stands at the middle.
     taught = _looks(lesson.x, layout) >= LAGS_LEAST
     asked, asked_stop = question(lesson.x[taught], layout), question(lesson.x_stop[whole_stop], layout)
-    weights = fit(lesson, asked, lesson.y[taught], asked_stop, lesson.y_stop[whole_stop])
+    y = lesson.y if lesson.others is None else np.column_stack([lesson.y, lesson.others])
+    weights = fit(lesson, asked, y[taught], asked_stop, lesson.y_stop[whole_stop])
     return Chain(layout, weights, boosted)
 
 

@@ -68,7 +68,10 @@ def target_sections(report: RunReport) -> Iterator[TargetSection]:
             served=target.name in report.serves,
             describes=_describes(evaluation),
             failed=tuple(card for card in cards if card.status == "failed"),
-            facts=_facts(target, evaluation, report.spec.gate.confidence),
+            facts=(
+                *_facts(target, evaluation, report.spec.gate.confidence),
+                *_against_last_value(evaluation, scored),
+            ),
             contest=_contest(report, evaluation, scored),
             fit=_predicted_against_actual(target, frame),
             importances=_importances(evaluation),
@@ -149,10 +152,28 @@ def _facts(target: Target, evaluation: Evaluation, confidence: float) -> tuple[t
             f"{short(mae.value, unit)} ({level} {short(mae.low)} to {short(mae.high)})",
         ),
         ("root mean square error", short(evaluation.rmse, unit) + _within(evaluation.rmse_interval, level)),
-        ("R²", f"{as_figure(r2.value)} ({level} {as_figure(r2.low)} to {as_figure(r2.high)})"),
+        (
+            # A count that mostly repeats itself explains itself: an R² of 1.00 says nothing of what was learned.
+            "R² of the whole, change or not" if target.as_change else "R²",
+            f"{as_figure(r2.value)} ({level} {as_figure(r2.low)} to {as_figure(r2.high)})",
+        ),
         ("R² of logarithms", as_figure(evaluation.log_r2)),
         ("rank correlation", as_figure(evaluation.spearman) + _within(evaluation.spearman_interval, level)),
     )
+
+
+def _against_last_value(evaluation: Evaluation, cards: Sequence[Scorecard]) -> Iterator[tuple[str, str]]:
+    """Yield what the error is beside the last value's, also scaled; nothing where there is no such value."""
+    if evaluation.r2_beyond_last_value is not None:
+        yield "R² beyond the last value", as_figure(evaluation.r2_beyond_last_value)
+    if evaluation.mase is not None:
+        yield "MASE", f"{as_figure(evaluation.mase)} of the last value's error"
+    chosen = max(cards, key=lambda card: card.skill if card.skill is not None else -9e9, default=None)
+    if chosen is not None and chosen.mae_scaled is not None and chosen.mase_scaled is not None:
+        yield (
+            "scaled, in cross-validation",
+            f"{short(chosen.mae_scaled)} standard deviations, {as_figure(chosen.mase_scaled)} of the last value's",
+        )
 
 
 def _within(interval: Interval | None, level: str) -> str:

@@ -1,0 +1,132 @@
+"""The store's tables in a real PostgreSQL: by key, twice the same, an actual in its row, whole whatever is killed."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tasks.adapters import database_tables, tables
+from tasks.adapters.database_tables import Written
+from tasks.adapters.directory import DirectoryStore
+from tasks.core.tables import predictions_key
+from tasks.errors import BadRequest, Unreachable
+from tasks.workloads.video_stats import VIDEO_STATS
+from tests.emulators import free_port
+from tests.postgresql import address, query, running
+
+TABLE = "greenlight_video_stats_predictions"
+KEY = predictions_key(VIDEO_STATS)
+AT = datetime(2026, 6, 1, 10, 30, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def port():
+    with running() as port:
+        yield port
+
+
+def url(port: int) -> str:
+    return "postgresql://" + address(port, "mlflow")
+
+
+def told(folder: Path, **actuals: float | None) -> Path:
+    """Write a table of predictions, one video each, with what came true of it."""
+    frame = pl.DataFrame(
+        {
+            "ring": "prod",
+            "date": date(2026, 6, 1),
+            "video_id": list(actuals),
+            "observed_at": AT,
+            "target": "views",
+            "predicted": 1.5,
+            "scored_by": "",
+            "actual": list(actuals.values()),
+            "was_learned": False,
+        },
+        schema_overrides={"actual": pl.Float64},
+    )
+    frame.write_parquet(folder / "told.parquet")
+    return folder / "told.parquet"
+
+
+def rows(port: int, what: str = "video_id, actual") -> list[str]:
+    return query(port, "mlflow", f"SELECT {what} FROM {TABLE} ORDER BY video_id").splitlines()
+
+
+@pytest.mark.slow
+def test_rows_are_kept_by_key_and_an_actual_that_comes_later_finds_its_row(port, tmp_path):
+    first = database_tables.write(url(port), TABLE, KEY, told(tmp_path, a=None, b=2.0, gone=1.0))
+    assert first == Written(TABLE, 3, unchanged=False)
+    assert database_tables.write(url(port), TABLE, KEY, told(tmp_path, a=None, b=2.0, gone=1.0)).unchanged
+    assert rows(port) == ["a|", "b|2", "gone|1"]
+    before = rows(port, "xmin")
+    assert not database_tables.write(url(port), TABLE, KEY, told(tmp_path, a=7.5, b=2.0)).unchanged
+    assert rows(port) == ["a|7.5", "b|2"]
+    # Who did not change was not written again.
+    assert rows(port, "xmin")[1] == before[1] and rows(port, "xmin")[0] != before[0]
+    moment = "extract(epoch FROM observed_at)::bigint, date, scored_by = '', was_learned"
+    assert rows(port, moment)[0] == f"{int(AT.timestamp())}|2026-06-01|t|f"
+
+
+@pytest.mark.slow
+def test_a_write_that_is_killed_leaves_the_old_rows_whole(port, tmp_path, monkeypatch):
+    database_tables.write(url(port), TABLE, KEY, told(tmp_path, a=1.0, b=2.0))
+    merge = database_tables._merge
+
+    def killed(cursor, *rest):
+        merge(cursor, *rest)
+        cursor.execute("SELECT pg_backend_pid()")
+        query(port, "postgres", f"SELECT pg_terminate_backend({cursor.fetchone()[0]})")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(database_tables, "_merge", killed)
+        with pytest.raises(Unreachable, match="broke off"):
+            database_tables.write(url(port), TABLE, KEY, told(tmp_path, a=9.0))
+    assert rows(port) == ["a|1", "b|2"]
+    database_tables.write(url(port), TABLE, KEY, told(tmp_path, a=9.0))
+    assert rows(port) == ["a|9"]
+
+
+@pytest.mark.slow
+def test_every_table_of_the_store_gets_there_with_its_types_and_new_columns_make_it_anew(port, tmp_path):
+    store = DirectoryStore(tmp_path / "store")
+    looks = VIDEO_STATS.generate(60, 3).rename({"id": "video_id"}, strict=False)
+    path = tmp_path / "looks.csv"
+    looks.write_csv(path)
+    source = tmp_path / "source.parquet"
+    from tasks.adapters.sources import read_source
+
+    read_source(VIDEO_STATS, path, source, observed_at=None)
+    for name, table in VIDEO_STATS.tables.items():
+        made = table.make(pl.scan_parquet(source)).collect()
+        made.write_parquet(tmp_path / "made.parquet")
+        store.put(tables.table_key("video_stats", name), tmp_path / "made.parquet")
+        heights = made.height
+    query(port, "mlflow", "CREATE TABLE greenlight_video_stats_daily_aggregations (video_id text)")
+    found = database_tables.write_all(store, url(port), VIDEO_STATS, tmp_path)
+    assert [each.table.removeprefix("greenlight_video_stats_") for each in found] == [
+        "processed", "hourly_aggregations", "daily_aggregations",
+    ]  # fmt: skip
+    assert found[-1].rows == heights
+    asked = "SELECT sum(views), count(*), max(pg_typeof(begins)::text) FROM greenlight_video_stats_daily_aggregations"
+    wanted = made.select(pl.col("views").sum()).item()
+    assert query(port, "mlflow", asked) == f"{wanted}|{heights}|timestamp with time zone"
+
+
+@pytest.mark.slow
+def test_what_the_database_refuses_is_told(port, tmp_path):
+    with pytest.raises(BadRequest, match="refused: "):
+        pl.read_parquet(told(tmp_path, a=1.0)).with_columns(video_id=pl.lit(None, pl.String)).write_parquet(
+            tmp_path / "told.parquet"
+        )
+        database_tables.write(url(port), TABLE, KEY, tmp_path / "told.parquet")
+
+
+def test_a_database_that_does_not_answer_is_told_without_its_password(tmp_path):
+    with pytest.raises(Unreachable, match="does not answer") as refused:
+        address = f"postgresql://me:hidden@127.0.0.1:{free_port()}/x"
+        database_tables.write(address, TABLE, KEY, told(tmp_path, a=1.0))
+    assert "hidden" not in str(refused.value) and refused.value.__cause__ is None
