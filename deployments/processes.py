@@ -19,6 +19,8 @@ from types import FrameType
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# One that the kernel holds on to ends later, by itself.
+SWEEP_SECONDS = 30
 LINUX = sys.platform == "linux"
 
 
@@ -47,7 +49,7 @@ def guard() -> None:
     for ending in ENDINGS:
         signal.signal(ending, lambda *_: os.kill(child, signal.SIGTERM))
     _, status = os.waitpid(child, 0)
-    end(descendants(os.getpid()), grace_seconds=0)
+    sweep(os.getpid())
     os._exit(os.waitstatus_to_exitcode(status) % 256)
 
 
@@ -81,6 +83,14 @@ def end(processes: Iterable[int], grace_seconds: float) -> None:
     while (left := [pid for pid in asked if _alive(pid)]) and time.monotonic() < deadline:
         time.sleep(0.05)
     _send(left, signal.SIGKILL)
+
+
+def sweep(parent: int) -> None:
+    """Kill all below *parent*, until none is left: one may start another while it is looked for."""
+    deadline = time.monotonic() + SWEEP_SECONDS
+    while (left := descendants(parent)) and time.monotonic() < deadline:
+        end(left, grace_seconds=0)
+        time.sleep(0.05)
 
 
 def _send(processes: Iterable[int], what: int) -> None:

@@ -177,7 +177,7 @@ class Stack:
         if worker is not None:
             processes.end(processes.descendants(worker.pid), FLOW_GRACE_SECONDS)
         processes.end([child.pid for child in reversed(self._children.values())], SERVER_GRACE_SECONDS)
-        processes.end(processes.descendants(os.getpid()), grace_seconds=0)
+        processes.sweep(os.getpid())
 
     def log(self, name: str) -> Path:
         """Return where a part's output goes."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
+
+import psutil
 
 from tests.command_line import CommandLine, ask_api, at_work_for, end, eventually
 
@@ -68,7 +70,14 @@ def started(line: CommandLine) -> Iterator[Running]:
     finally:
         end(process)
         process.stdout.close()
-        eventually(lambda: not at_work_for(line.home), seconds=240)
+        nobody_works_for(line.home, seconds=240)
+
+
+def nobody_works_for(home: Path, *, seconds: float) -> None:
+    """Wait until no process works for *home* any more; tell which do."""
+    with suppress(AssertionError):
+        eventually(lambda: not at_work_for(home), seconds=seconds)
+    assert [psutil.Process(pid).cmdline() for pid in at_work_for(home)] == []
 
 
 def first_value(process: subprocess.Popen[str], line: CommandLine) -> str:
