@@ -159,6 +159,7 @@ def _facts(target: Target, evaluation: Evaluation, confidence: float) -> tuple[t
         ),
         ("R² of logarithms", as_figure(evaluation.log_r2)),
         ("rank correlation", as_figure(evaluation.spearman) + _within(evaluation.spearman_interval, level)),
+        *_meant(evaluation),
     )
 
 
@@ -174,6 +175,15 @@ def _against_last_value(evaluation: Evaluation, cards: Sequence[Scorecard]) -> I
             "scaled, in cross-validation",
             f"{short(chosen.mae_scaled)} standard deviations, {as_figure(chosen.mase_scaled)} of the last value's",
         )
+
+
+def _meant(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
+    """Yield, of a chance, how far what was said is from how often it came, and both for each tenth."""
+    if evaluation.calibration_error is not None:
+        yield "expected calibration error", as_figure(evaluation.calibration_error)
+    if evaluation.reliability:
+        told = (f"{percent(each.said)}: {percent(each.came)} of {each.rows:,}" for each in evaluation.reliability)
+        yield "what was said: how often it came", " · ".join(told)
 
 
 def _within(interval: Interval | None, level: str) -> str:
