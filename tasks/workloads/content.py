@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from tasks.workloads.content_history import OUTCOMES, STEPS, WIDTH, with_history
+from tasks.workloads.content_history import OUTCOMES, SETTLED_DAYS, STEPS, WIDTH, with_history
 from tasks.workloads.content_wording import with_wording
 from tasks.workloads.demo.content import generate
 from tasks.workloads.spec import Candidate, Column, Feature, Holdout, Slice, Target, Threshold, Workload
@@ -46,9 +46,12 @@ def _entry() -> pl.Expr:
 
 
 def _trend() -> pl.Expr:
-    """Say whether it trended; missing where it was still in the list when the list was last looked at."""
-    days, settled = pl.col("days_trending"), pl.col("known_at") < pl.col("observed_until")
-    return pl.when((days >= TREND_DAYS) | settled.fill_null(True)).then(days >= TREND_DAYS).cast(pl.Int64)
+    """Say whether it trended; missing, whatever was seen so far, where the list was not looked at for a week since.
+
+    To keep those that trended sooner would leave the newest days with nothing but them.
+    """
+    settled = pl.col("observed_until") - pl.col("published_at") >= pl.duration(days=SETTLED_DAYS)
+    return pl.when(settled.fill_null(True)).then(pl.col("days_trending") >= TREND_DAYS).cast(pl.Int64)
 
 
 def _per_view(count: str) -> pl.Expr:
@@ -100,7 +103,7 @@ CONTENT = Workload(
             "when its counts were read, UTC: no earlier video knows of them",
             aliases=("last_trending_date", "snapshot_utc", "counted_at"),
         ),
-        Column("observed_until", "datetime", "when the list was last looked at, UTC"),
+        Column("observed_until", "datetime", "when the list of trending videos was last looked at, UTC"),
         Column("title", "text", "its title", required=True),
         Column("tags", "text", "its tags, bars between them", sentinels=("[none]",)),
         Column("channel", "category", "whose it is", aliases=("channel_title", "channel_name")),

@@ -105,10 +105,10 @@ def test_labels_are_made_of_counts_and_hidden_likes_are_missing():
     assert read(video_id="a", trend="1", days_trending="0")["trend"] == 1
 
 
-def test_whether_a_video_trended_is_not_known_while_it_is_still_in_the_list():
-    listed = {"known_at": "2017-10-22", "observed_until": "2017-10-22"}
-    assert [read(**listed, days_trending=days)["trend"] for days in ("2", "5")] == [None, 1]
-    assert read(days_trending="2", known_at="2017-10-20", observed_until="2017-10-22")["trend"] == 0
+def test_whether_a_video_trended_is_not_known_before_the_list_was_looked_at_for_a_week():
+    early, late = ({"published_at": day, "observed_until": "2017-10-22"} for day in ("2017-10-15", "2017-10-16"))
+    assert [read(**early, days_trending=days)["trend"] for days in ("2", "5")] == [0, 1]
+    assert [read(**late, days_trending=days)["trend"] for days in ("2", "5")] == [None, None]
 
 
 def test_the_generator_keeps_what_it_says_it_planted():
