@@ -50,7 +50,7 @@ def test_a_niche_that_is_better_answers_its_rows_and_says_so(learned):
 
 
 def test_a_network_with_niches_that_went_through_bytes_says_the_same_bit_for_bit(learned):
-    x = learned.x(shops(80, 3))
+    x = learned.design(shops(80, 3))
     data = learned.estimator.to_bytes()
     back = from_bytes(data)
     assert isinstance(back, Niched) and back.to_bytes() == data
