@@ -1,10 +1,15 @@
 from concurrent.futures import Future
+from types import SimpleNamespace
 
+from tasks import matrix, workloads
+from tasks.core.training import failed
+from tasks.core.tuning import Tuning
 from tasks.core.values import Study
 from tasks.errors import OutOfMemory
-from tasks.matrix import answered
+from tasks.matrix import answered, compete
 from tasks.workloads.channels import CHANNELS
 from tasks.workloads.spec import Candidate
+from tests.builders import shops_spec
 
 
 def test_a_candidate_that_kills_its_workers_is_a_failed_scorecard_and_a_tuned_one_is_told_from_the_declared():
@@ -15,3 +20,24 @@ def test_a_candidate_that_kills_its_workers_is_a_failed_scorecard_and_a_tuned_on
     assert [card.status for card in (declared, tuned)] == ["failed", "failed"]
     assert "killed 3 times" in tuned.reason
     assert (declared.study, tuned.study) == (None, Study())
+
+
+def test_an_update_of_the_champion_is_trained_and_not_tuned(monkeypatch):
+    spec = shops_spec(candidates=(Candidate("transformer", {"update": True}), Candidate("catboost")))
+    asked = {"train": [], "tune": []}
+
+    def office(name):
+        def submit(run, training_set, target, candidate, *tuning):
+            answer = Future()
+            answer.set_result(failed(target, candidate, name))
+            asked[name].append(candidate.algorithm)
+            return answer
+
+        return SimpleNamespace(submit=submit)
+
+    monkeypatch.setattr(workloads, "get", lambda name: spec)
+    for name in asked:
+        monkeypatch.setattr(matrix, name, office(name))
+    cards = compete(SimpleNamespace(workload="shops"), None, Tuning(trials=2))
+    assert asked == {"train": ["transformer", "catboost"], "tune": ["catboost"]}
+    assert [(card.algorithm, card.reason) for card in cards[2:]] == [("catboost", "tune")]

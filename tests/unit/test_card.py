@@ -17,6 +17,7 @@ from tasks.core.values import (
     Scorecard,
     SliceScore,
     Snapshot,
+    Table,
     TrainingSet,
 )
 from tasks.workloads.spec import Gate, Target
@@ -95,6 +96,12 @@ def test_every_number_has_its_interval_and_its_unit():
     assert "| skill | +0.456 | +0.400 to +0.500 |" in lines
     assert "| coverage of 90% prediction intervals | 88.3% | 81.0% to 94.0% |" in lines
     assert "Skill is 1 − MAE / MAE of the best naive baseline, here the median of the town." in lines
+
+
+def test_what_a_learner_says_of_itself_is_a_table():
+    told = Table("Niches", ("niche", "verdict"), (("pop|rock", "kept"),))
+    card = write_card(SPEC, evidence(evaluation(told=(told,))))
+    assert "\nNiches:\n\n| niche | verdict |\n| --- | --- |\n| pop/rock | kept |\n" in card
 
 
 @pytest.mark.parametrize(

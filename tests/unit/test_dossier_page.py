@@ -35,7 +35,7 @@ from tasks.core.page.sheet import (
 from tasks.core.paired import Odds
 from tasks.core.profile_shift import shifts
 from tasks.core.shadow import Cycle, Difference
-from tasks.core.values import Interval, StageTime, Verdict
+from tasks.core.values import Interval, StageTime, Table, Verdict
 from tests.browser import CHROMIUM, overhang, seen
 from tests.deciding import dossier
 
@@ -87,6 +87,7 @@ def sheet() -> Sheet:
             TargetFacts(
                 "sales", "what it sells", "US$", True, "catboost", "shipped", 240, Interval(9.0, 8.0, 10.0),
                 Interval(0.4, 0.3, 0.5), 0.05, "group_median", Interval(0.88, 0.83, 0.92), 0.8, 0.9,
+                (Table("The update of the champion: accepted", ("rows", "change"), (("old rows", "+0.1 %"),)),),
             ),
         ),
         differences=differences(known(900, visitors="float"), known(1000, visitors="float", town="category")),
@@ -142,6 +143,10 @@ def test_the_one_script_is_ours_and_the_policy_lets_no_other_run(page):
 def test_what_an_outsider_named_is_text_and_never_markup(page):
     assert page.lower().count("<script") == 1
     assert page.count("&lt;script&gt;alert(") >= 4
+
+
+def test_what_a_learner_says_of_itself_is_a_table(page):
+    assert "<summary>Sales: The update of the champion: accepted</summary>" in page and "+0.1 %" in page
 
 
 def test_the_twin_has_the_same_digest_and_the_same_verdicts(page):

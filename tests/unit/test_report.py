@@ -28,6 +28,7 @@ from tasks.core.values import (
     SliceScore,
     Snapshot,
     StageTime,
+    Table,
     TrainingSet,
     Verdict,
 )
@@ -107,6 +108,9 @@ def evaluation(target: str = "growth", skill: Interval = GOOD) -> Evaluation:
         coverage=Interval(0.87, 0.82, 0.92),
         importances={"views_last_30d": 3.0, "uploads_total": 1.0, "country": 0.0},
         predictions=Blob("a" * 64, 1),
+        told=(
+            Table("Niches against the common model", ("niche", "verdict"), ((HOSTILE, "kept"), ("Film", "dropped"))),
+        ),
     )
 
 
@@ -269,6 +273,8 @@ def test_the_figures_that_went_in_can_be_read(page):
         "12 s, 22 s CPU",
         "uploads=many",
         "adjusted Rand index",
+        "Niches against the common model",
+        "dropped",
     ):
         assert words in text, words
 
