@@ -348,9 +348,9 @@ def _model(evidence: Evidence, evaluation: Evaluation) -> differences.Facts:
     winner = training.choose(card for card in evidence.scorecards if card.target == evaluation.target)
     params = {name: _fact(value) for name, value in sorted(winner.params.items())}
     origin = f"tuned in {winner.study.trials} trials" if winner.study else "declared"
-    run_as = {"network run as": each.name for each in evaluation.variants if each.chosen}
     made = {"parameters": origin, "fitted on": evaluation.describes}
-    return {"algorithm": evaluation.algorithm, **params, **made, **run_as}
+    served = next((each.name for each in evaluation.variants if each.chosen), "")
+    return {"algorithm": evaluation.algorithm, **params, **made, **({"network run as": served} if served else {})}
 
 
 def _said(told: Told) -> Said:
