@@ -350,10 +350,9 @@ def _model(evidence: Evidence, evaluation: Evaluation) -> differences.Facts:
     winner = training.choose(card for card in evidence.scorecards if (card.target, card.algorithm) == of)
     params = {name: _fact(value) for name, value in sorted(winner.params.items())}
     origin = f"tuned in {winner.study.trials} trials" if winner.study else "declared"
-    chosen = next((each.name for each in evaluation.variants if each.chosen), "")
-    run_as = {"network run as": chosen} if chosen else {}
     made = {"parameters": origin, "fitted on": evaluation.describes}
-    return {"algorithm": evaluation.algorithm, **params, **made, **run_as}
+    served = next((each.name for each in evaluation.variants if each.chosen), "")
+    return {"algorithm": evaluation.algorithm, **params, **made, **({"network run as": served} if served else {})}
 
 
 def _said(told: Told) -> Said:

@@ -53,8 +53,11 @@ def score(name: str, size: int, error: float, apart: float, fitted_error: float)
         reason = f"its error of {error:.4g} is beyond {most:.4g}, {BUDGET:.1%} more than that of the fitted weights"
     elif not apart <= APART_MOST:
         reason = f"an answer moves by {apart:.2g} standard deviations, at most {APART_MOST:g} is let pass"
-    known = (each if math.isfinite(each) else None for each in (error, apart))
-    return VariantScore(name, size, *known, within=not reason, reason=reason)
+    return VariantScore(name, size, _known(error), _known(apart), within=not reason, reason=reason)
+
+
+def _known(figure: float) -> float | None:
+    return figure if math.isfinite(figure) else None
 
 
 def choose(trials: Sequence[Trial]) -> tuple[VariantScore, ...]:

@@ -12,7 +12,11 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from tasks.core import variants
+from tasks.core.learners.lesson import Layout
 from tasks.core.learners.network import Network, in_pieces
+from tasks.core.learners.onnx_export import exported
+from tasks.core.learners.text_net import Sizes, begun
+from tasks.core.learners.transformer import Reader
 from tasks.core.learners.variants import opened
 from tasks.core.model_files import DESCRIPTION, from_files, to_files
 from tasks.core.models import Model, calibrate, learn
@@ -165,3 +169,19 @@ def _wide(chain) -> tuple[int, int, int]:
 
 def test_the_hand_made_graph_is_a_sound_one():
     onnx.checker.check_model(onnx.ModelProto.FromString(graph()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("steps", [3, 0])
+def test_a_transformer_over_text_and_series_says_the_same_as_a_graph_of_any_number_of_rows(steps):
+    layout, sizes = Layout(tree=0, dense=2, steps=steps, width=2, length=6, pieces=20), Sizes(8, 1, 4)
+    chance = np.random.default_rng(2)
+    reader = Reader(layout, sizes, begun(layout, sizes, torch.Generator().manual_seed(1)))
+    x = np.column_stack([chance.normal(size=(300, 2 + 2 * steps)), chance.integers(0, 20, size=(300, 6))])
+    content = exported(reader.network, reader.asked(x))
+    assert b"text_net" not in content
+    for rows in (x, x[:1]):
+        by_graph = reader.run_as(opened("onnx", reader.network, content)).predict(rows)
+        assert by_graph == pytest.approx(reader.predict(rows), abs=1e-5)
+        in_eight_bits = reader.run_as(opened("int8", reader.network)).predict(rows)
+        assert in_eight_bits == pytest.approx(reader.predict(rows), abs=0.1)

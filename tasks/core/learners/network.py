@@ -105,8 +105,9 @@ def in_pieces(answer: Answers, asked: Any, rows: int = PIECE_ROWS) -> torch.Tens
     with inference():
         if count(asked) <= rows:
             return _in_halves(answer, asked)
-        places = torch.arange(count(asked), device=next(iter(tensors(asked).values())).device)
-        return torch.cat([_in_halves(answer, asked.of(piece)) for piece in places.split(rows)])
+        starts = range(0, count(asked), rows)
+        pieces = (range(start, min(start + rows, count(asked))) for start in starts)
+        return torch.cat([_in_halves(answer, some(asked, piece)) for piece in pieces])
 
 
 def _in_halves(answer: Answers, asked: Any) -> torch.Tensor:
