@@ -42,6 +42,8 @@ def test_what_landed_is_laid_out_once_and_told_once(greenlight, api, tmp_path):
     assert sorted(each.stem for each in tables.iterdir()) == sorted(VIDEO_STATS.tables)
     wanted = {each["digest"] for each in (first, second)}
     eventually(lambda: heard(api) >= wanted, seconds=240)
+    # What was sent is not told again.
+    assert not list((greenlight.home / "store" / "untold").rglob("*.json"))
 
 
 def heard(api: str) -> set[str]:
