@@ -11,7 +11,7 @@ from feast.types import Array, Float64, String
 from feast.value_type import ValueType
 
 TTL = timedelta(days=30)
-KNOWN = ("trend", "like_rate", "comment_rate", "quality", "views", "momentum", "videos")
+KNOWN = ("trend", "like_rate", "comment_rate", "quality", "views", "momentum")
 WORDING = ("chars", "words", "capitals", "digits", "asks", "exclaims", "marks", "emoji")
 
 PLANNED = [
@@ -31,6 +31,7 @@ PLANNED = [
 
 RECORD = [
     *(Field(name=f"{whose}_{what}", dtype=Float64) for whose in ("category", "channel") for what in KNOWN),
+    Field(name="channel_videos", dtype=Float64),
     Field(name="channel_pause", dtype=Float64),
 ]
 

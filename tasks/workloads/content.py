@@ -74,7 +74,6 @@ def _record(whose: str, aspect: str) -> tuple[Feature, ...]:
         "quality": f"mean share of likes among likes and dislikes of the {whose}'s last videos",
         "views": f"mean logarithm of the views of the {whose}'s last videos",
         "momentum": f"share of the {whose}'s last three videos that trended, less that of its last ones",
-        "videos": f"videos of the {whose} whose outcome was known",
     }
     return tuple(Feature(f"{whose}_{name}", "float", meaning, aspect=aspect) for name, meaning in lately.items())
 
@@ -147,6 +146,9 @@ CONTENT = Workload(
         ),
         *_record("channel", "channel"),
         Feature(
+            "channel_videos", "float", f"its channel's videos with known outcomes, {STEPS} for more", aspect="channel"
+        ),
+        Feature(
             "results",
             "series",
             f"the last {STEPS} results ({', '.join(OUTCOMES)}) of its channel, or else of its niche",
@@ -173,7 +175,7 @@ CONTENT = Workload(
         Candidate("hist_gradient_boosting", {"rounds": 120, "learning_rate": 0.08, "leaves": 8}),
         Candidate("xgboost", {"rounds": 150, "depth": 3, "learning_rate": 0.08}),
         Candidate("elastic_net", {"alpha": 0.01, "l1_ratio": 0.3}),
-        Candidate("tfidf", {"strength": 1.0}),
+        Candidate("tfidf", {"strength": 0.02}),
         Candidate(
             "transformer",
             {"dimension": 16, "layers": 1, "hidden": 16, "epochs": 12, "learning_rate": 0.005, "batch": 64},

@@ -31,10 +31,10 @@ def with_history(rows: pl.LazyFrame) -> pl.LazyFrame:
     for whose in RECENT:
         joined = _joined(joined, _known(settled, whose), whose)
     joined = joined.with_columns(
-        *(pl.col(f"{whose}_videos").fill_null(0.0) for whose in RECENT),
+        pl.col("channel_videos").fill_null(0.0),
         results=pl.coalesce("_results_channel", "_results_category"),
     )
-    return _with_pause(joined).sort(PLACE).drop(PLACE, *(f"_results_{whose}" for whose in RECENT))
+    return _with_pause(joined).sort(PLACE).drop(PLACE, "category_videos", *(f"_results_{whose}" for whose in RECENT))
 
 
 def _known(settled: pl.LazyFrame, whose: str) -> pl.LazyFrame:
@@ -47,7 +47,8 @@ def _known(settled: pl.LazyFrame, whose: str) -> pl.LazyFrame:
     stood = ordered.with_columns(
         **means,
         **{f"{whose}_momentum": newest - _mean(pl.col("trend"), lately).over(whose)},
-        **{f"{whose}_videos": pl.int_range(pl.len()).over(whose) + 1.0},
+        # A count that grew for ever would tell the date, and no model has seen what comes after its last.
+        **{f"{whose}_videos": (pl.int_range(pl.len()).over(whose) + 1.0).clip(upper_bound=STEPS)},
         **{f"_results_{whose}": _series(whose)},
     )
     return stood.select(whose, KNOWN, *means, f"{whose}_momentum", f"{whose}_videos", f"_results_{whose}")

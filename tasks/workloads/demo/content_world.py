@@ -59,8 +59,8 @@ HELPFUL: Mapping[str, tuple[float, ...]] = MappingProxyType(
 )
 # Two words that help in this order and hurt in the other: no count of words can tell which it is.
 IN_ORDER: tuple[tuple[str, str], ...] = (("why", "nobody"), ("finally", "broken"))
-ORDER_WORTH = 1.0
-HELPFUL_SHARE, ORDER_SHARE, LOUD_SHARE, ASKING_SHARE = 0.45, 0.35, 0.15, 0.2
+ORDER_WORTH = 1.4
+HELPFUL_SHARE, ORDER_SHARE, LOUD_SHARE, ASKING_SHARE = 0.5, 0.5, 0.15, 0.2
 WORDS_LEAST, WORDS_MOST = 3, 8
 
 
