@@ -95,10 +95,11 @@ def grow(
         checkpoints=checkpoints,
         odds=Odds(scale.center, scale.spread) if scale.chance and not learned.previous else None,
         continuing=Continuing(
-            learned.estimator,
-            standardised(learned, parts.remembered, target)[0],
-            *(_judging(spec, learned, each, target) for each in (parts.judge_new, parts.judge_old)),
-            spec.gate.non_inferiority_margin,
+            estimator=learned.estimator,
+            x_old=standardised(learned, parts.remembered, target)[0],
+            new=_judging(spec, learned, parts.judge_new, target),
+            old=_judging(spec, learned, parts.judge_old, target),
+            margin=spec.gate.non_inferiority_margin,
         ),
     )
     grown = replace(learned, estimator=fit_estimator(candidate.algorithm, lesson))

@@ -146,7 +146,7 @@ def test_what_an_outsider_named_is_text_and_never_markup(page):
 
 
 def test_what_a_learner_says_of_itself_is_a_table(page):
-    assert "<summary>Sales: The update of the champion: accepted</summary>" in page and "+0.1 %" in page
+    assert "<summary>sales: The update of the champion: accepted</summary>" in page and "+0.1 %" in page
 
 
 def test_the_twin_has_the_same_digest_and_the_same_verdicts(page):

@@ -115,8 +115,8 @@ def fisher(
     """
     own = {name: weight.detach().clone().requires_grad_() for name, weight in weights.items()}
     total = {name: torch.zeros_like(weight) for name, weight in weights.items()}
-    for row in rows.split(1):
-        answer = forward(own, asked.of(row)).float().sum()
+    for place in range(len(rows)):
+        answer = forward(own, asked.of(rows[place : place + 1])).float().sum()
         slopes = torch.autograd.grad(answer, list(own.values()), allow_unused=True)
         chance = torch.sigmoid(answer.detach())
         share = chance * (1 - chance) if logits else torch.ones_like(chance)

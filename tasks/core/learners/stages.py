@@ -109,8 +109,8 @@ def losses(course: Course, weights: Mapping[str, torch.Tensor], rows: Taught, de
     placed = {name: weight.to(device) for name, weight in weights.items()}
     with torch.no_grad(), fitting.half(device):
         said = fitting.answered(course.forward, placed, there, len(label)).float().cpu()
-    pairs = zip(said.split(1), label.split(1), strict=True)
-    return torch.stack([course.loss(answer, truth) for answer, truth in pairs]).detach().double()
+    each = [course.loss(said[row : row + 1], label[row : row + 1]) for row in range(len(label))]
+    return torch.stack(each).detach().double()
 
 
 def _begun(course: Course, weights: Mapping[str, torch.Tensor], stop: Taught, device: Device) -> Fitted:
