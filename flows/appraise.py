@@ -8,8 +8,8 @@ from tasks import workloads
 from tasks.adapters import environment, home
 from tasks.appraise import appraise_days, draw_page, looks, read_actuals, tell
 from tasks.core.actuals import Appraised
+from tasks.lay_out import tabulate_predictions, write_tables
 from tasks.rollback import observe
-from tasks.tabulate import tabulate_predictions, write_tables
 
 
 @flow(name="appraise", flow_run_name="appraise-{workload}-{ring}", persist_result=False)

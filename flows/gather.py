@@ -8,7 +8,7 @@ from tasks import workloads
 from tasks.adapters import environment, home
 from tasks.core.deliveries import Delivery
 from tasks.gather import lay_out, take_in, tell
-from tasks.tabulate import tabulate_rows, write_tables
+from tasks.lay_out import tabulate_rows, write_tables
 
 
 @flow(name="gather", flow_run_name="gather-{workload}", persist_result=False)

@@ -10,6 +10,7 @@ from tasks.announce import announce_soaked
 from tasks.check import check_contract
 from tasks.core.scoring import Published
 from tasks.ingest import ingest
+from tasks.lay_out import tabulate_predictions, write_tables
 from tasks.rollback import observe
 from tasks.score import (
     check_skew,
@@ -22,7 +23,6 @@ from tasks.score import (
     score_rows,
     show,
 )
-from tasks.tabulate import tabulate_predictions, write_tables
 
 
 @flow(name="score", flow_run_name="score-{workload}-{ring}", persist_result=False)

@@ -58,6 +58,8 @@ def shops_spec(**changes: Any) -> Workload:
         "slices": (Slice("town", "town"), Slice("size", "area", (100.0,), ("small", "large"))),
         "always_known": ("area", "town"),
     }
+    if not any(feature.aspect for feature in changes.get("features", declared["features"])):
+        declared["candidates"] = tuple(each for each in QUICK if each.algorithm != "aspects")
     return Workload(**(declared | changes))
 
 

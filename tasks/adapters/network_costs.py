@@ -8,11 +8,13 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tasks.adapters import contents, frames, serving, variants
 from tasks.adapters.store import Store
 from tasks.core import training
 from tasks.core.learners.lesson import Device
+from tasks.core.models import Model
 from tasks.core.page.sheet import Ran
 from tasks.core.variants import choose
 from tasks.errors import BadRequest
@@ -59,7 +61,7 @@ def measure(store: Store, keys: Path, spec: Workload, ring: str, device: Device,
     return NetworkCosts(spec.name, bundle.manifest.version, tuple(ways), tuple(told))
 
 
-def _taught(model: object, asked: object, batch: int, device: Device) -> list[str]:
+def _taught(model: Model, asked: Any, batch: int, device: Device) -> list[str]:
     from tasks.core.learners.training_cost import cost
 
     network = variants.network_of(model)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from time import perf_counter
+
 import pytest
+import torch
 import xgboost
 
 from tasks.core.estimators import pick_device
+from tasks.core.learners import training_cost
 from tasks.core.metrics import r2
 from tasks.core.models import learn
 from tasks.core.training import score_candidate
 from tests.builders import quick, shops, shops_spec
+from tests.unit.test_variants import LINE, Numbers
 
 SPEC = shops_spec()
 TARGET = SPEC.targets[0]
@@ -65,3 +70,21 @@ def test_what_has_no_gpu_learns_on_the_processor_whatever_is_chosen(algorithm):
         learn(SPEC, shops(120), TARGET, quick(algorithm), unit=100.0, device=device) for device in ("cpu", "cuda")
     )
     assert first.estimator.to_bytes() == second.estimator.to_bytes()
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_what_teaching_a_network_costs_is_told_in_figures(request, device, monkeypatch):
+    if device == "cuda":
+        request.getfixturevalue("cuda")
+    else:
+        monkeypatch.setattr(training_cost, "compiling", lambda *given: "was not asked about")
+    told = training_cost.cost(LINE, Numbers(torch.ones(64, 3) * torch.arange(64.0)[:, None]), 16, device, perf_counter)
+    assert (told.rows, told.batch, told.device) == (64, 16, device) and told.epoch_seconds > 0
+    known = [told.peak_mib, told.busy_share, told.largest_batch]
+    assert all(each is not None for each in known) if device == "cuda" else known == [None] * 3
+
+
+def test_compiling_without_a_compiler_says_why_not(monkeypatch):
+    monkeypatch.setattr(training_cost.shutil, "which", lambda name: None)
+    taught = training_cost.Taught(Numbers(torch.ones(2, 3)), torch.ones(2))
+    assert "there is none" in training_cost.compiling(LINE, taught, "cpu", perf_counter)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
+from tasks import register
 from tasks.adapters import frames, variants
 from tasks.adapters.blobs import put_blob, read_blob
 from tasks.adapters.directory import DirectoryStore
@@ -122,3 +125,32 @@ def test_times_are_noted_once_and_only_by_us(place):
     path.write_bytes(path.read_bytes().replace(b"1.0", b"0.1"))
     with pytest.raises((NotTrusted, HomeDamaged)):
         variants.noted(store, trust, "shops", "v1")
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What registering reads of the evidence."""
+
+    training_set: TrainingSet
+    evaluations: tuple[Evaluation, ...]
+
+
+def test_registering_hands_on_the_files_of_what_serves_and_leaves_other_winners_alone(place, judged, monkeypatch):
+    store, signer, folder = place
+    monkeypatch.setattr(variants, "try_variants", as_fast_as(fp32=9.0, int8=3.0))
+    told = SimpleNamespace(reused=False, note="")
+    given = {
+        "store": lambda: store,
+        "signer": lambda: signer,
+        "scratch": lambda workload: nullcontext(folder),
+        "stage": lambda run, name: nullcontext(told),
+        "workloads": SimpleNamespace(get=lambda name: SPEC),
+    }
+    for name, stand_in in given.items():
+        monkeypatch.setattr(register, name, stand_in)
+    trees = replace(judged[1], target="visitors", algorithm="xgboost")
+    evidence, speeds = register._with_fastest(SimpleNamespace(workload="shops"), Proof(judged[0], (judged[1], trees)))
+    assert evidence.evaluations[1] == trees and set(speeds) == {"sales"}
+    assert evidence.evaluations[0].files == measured(place, judged).value.files
+    assert told.note == "sales: int8 of 2 variants"
+    assert register._with_fastest(SimpleNamespace(workload="shops"), Proof(judged[0], (trees,)))[1] == {}

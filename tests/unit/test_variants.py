@@ -82,6 +82,9 @@ class Numbers:
     def of(self, rows: torch.Tensor) -> Numbers:
         return Numbers(self.x[rows])
 
+    def on(self, device: str) -> Numbers:
+        return Numbers(self.x.to(device))
+
 
 WEIGHT = torch.tensor([[1.0, -2.0, 0.5]])
 LINE = Network({"w": WEIGHT}, lambda weights, asked: torch.nn.functional.linear(asked.x, weights["w"])[:, 0], Numbers)
