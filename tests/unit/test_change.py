@@ -9,6 +9,8 @@ import polars as pl
 import pytest
 
 from tasks.core.baselines import baselines, naive_features
+from tasks.core.learners import xgb
+from tasks.core.learners.lesson import Lesson
 from tasks.core.model_files import from_files, to_files
 from tasks.core.models import Model, calibrate, fit_correction, fit_scale, learn
 from tasks.errors import Misdeclared
@@ -88,3 +90,18 @@ def test_naive_guesses_need_no_more_of_a_row_than_they_are_said_to_read():
     # An appraisal has these columns of a day and no others.
     rows = grown(60).select(TARGET.column, SPEC.group, *naive_features(SPEC))
     assert {"previous", "trend"} <= set(baselines(SPEC, rows, rows, TARGET))
+
+
+def test_a_few_far_labels_steer_the_squares_and_not_the_pseudo_huber_loss_which_comes_back_from_its_bytes():
+    chance = np.random.default_rng(6)
+    x = chance.random((600, 2))
+    right = x[:, 0] - 0.5
+    y = np.where(np.arange(600) % 12 == 5, 40.0, right)
+    missed = {}
+    for loss in ("squared", "pseudo_huber"):
+        params = {"rounds": 40, "depth": 3, "learning_rate": 0.2, "loss": loss}
+        params |= {"huber_slope": 0.1} if loss == "pseudo_huber" else {}
+        fitted = xgb.fit_xgboost(Lesson(x[:500], y[:500], x[500:], y[500:], (), params, 7, 1, "cpu"))
+        missed[loss] = float(np.median(np.abs(fitted.predict(x) - right)))
+    assert missed["pseudo_huber"] < 0.5 * missed["squared"]
+    assert xgb.from_bytes(fitted.to_bytes()).predict(x).tolist() == fitted.predict(x).tolist()

@@ -26,7 +26,7 @@ LSTM, LAGS, TREND = "lstm", "boosted lags", "trend"
 LAGS_LEAST = 2
 # Below this many whole histories there is no telling whether a network has learned anything.
 SEQUENCES_LEAST = 50
-BOOSTED = {"rounds": 150, "depth": 4, "learning_rate": 0.1}
+BOOSTED = {"rounds": 150, "depth": 4, "learning_rate": 0.1, "loss": "pseudo_huber", "huber_slope": 0.1}
 WEIGHTS = (
     "lstm.ih",
     "lstm.hh",

@@ -13,6 +13,8 @@ from tasks.core.learners.lesson import Floats, Lesson
 from tasks.errors import NotTrusted
 
 PATIENCE = 20
+# What a fit makes small: squares, or magnitudes from the slope on, for labels with a few far ones.
+OBJECTIVES = {"squared": "reg:squarederror", "pseudo_huber": "reg:pseudohubererror"}
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ def fit_xgboost(lesson: Lesson) -> Boosted:
     train = xgboost.DMatrix(lesson.x, lesson.y, nthread=lesson.threads)
     stop = xgboost.DMatrix(lesson.x_stop, lesson.y_stop, nthread=lesson.threads)
     settings = {
-        "objective": "reg:squarederror",
+        "objective": OBJECTIVES[params.get("loss", "squared")],
+        **({"huber_slope": params["huber_slope"]} if "huber_slope" in params else {}),
         "tree_method": "hist",
         "max_bin": 128,
         "max_depth": params["depth"],
