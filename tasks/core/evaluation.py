@@ -19,13 +19,14 @@ import scipy
 from tasks.core import metrics
 from tasks.core.aspects import aspect_weights
 from tasks.core.baselines import baselines
+from tasks.core.chances import calibration_error, curve_helps, reliability
 from tasks.core.encoding import masked, numbers
 from tasks.core.intervals import bootstrap, entity_sums, wilson
 from tasks.core.learners.lesson import Checkpoints, Device
 from tasks.core.model_files import to_files
 from tasks.core.models import COVERAGE, Learned, Model, calibrate, label_unit, learn, optional_features
 from tasks.core.splitting import hash_shares, split, units
-from tasks.core.training import out_of_fold, training_rows
+from tasks.core.training import out_of_fold, rounds, training_rows
 from tasks.core.values import BaselineScore, Judged, Scorecard, SliceScore
 from tasks.workloads.spec import Candidate, Slice, Target, Workload
 
@@ -112,9 +113,17 @@ def slice_labels(part: Slice, rows: pl.DataFrame) -> pl.Series:
 
 
 def _calibrated(spec: Workload, target: Target, learned: Learned, known: pl.DataFrame) -> Model:
-    scale, actual, links = learned.scale, known["link_actual"].to_numpy(), (known["link"], known["link_bare"])
+    scale, actual = learned.scale, known["link_actual"].to_numpy()
+    links, turns = (known["link"].to_numpy(), known["link_bare"].to_numpy()), rounds(known)
     full, bare = (
-        calibrate(link.to_numpy(), actual, log=scale.log, chance=scale.chance, shifted=not target.as_change)
+        calibrate(
+            link,
+            actual,
+            log=scale.log,
+            chance=scale.chance,
+            shifted=not target.as_change,
+            curved=scale.chance and curve_helps(link, actual, turns),
+        )
         for link in links
     )
     return Model(target.name, target.unit, learned, optional_features(spec, target), full, bare)
@@ -180,6 +189,8 @@ def _judged(hearing: _Hearing, rows_trained: int, *, refitted: bool) -> Judged:
         rmse_interval=bootstrap(sums, _rmse, confidence=confidence, seed=seed),
         spearman_interval=bootstrap(ranks, _correlation, confidence=confidence, seed=seed),
         aspects=aspect_weights(hearing.model.learned),
+        calibration_error=calibration_error(actual, predicted) if chance else None,
+        reliability=reliability(actual, predicted) if chance else (),
     )
 
 

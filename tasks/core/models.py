@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from tasks.core.chances import Curve, fit_curve
 from tasks.core.encoding import Design, Encoder, fit_encoder, numbers, with_gaps
 from tasks.core.estimators import algorithm, fit_estimator
 from tasks.core.intervals import Band, conformal_band
@@ -108,18 +109,25 @@ class Correction:
     ``shift`` is the median residual. ``smear`` is Duan's smearing factor (1983), the mean of exp(residual), here
     weighted by exp(prediction) (Snowdon's ratio, 1991): small labels scatter more on a log scale, and an even mean
     would inflate the large ones. It makes predicted and true totals equal. On the identity scale: the mean residual.
-    Of a chance both are the mean residual, since the median of 0 and 1 is no chance.
+    Of a chance both are the mean residual, since the median of 0 and 1 is no chance; or Platt's curve of ``offset`` and
+    ``slope``, where that is not 0.
     """
 
     shift: float
     smear: float
+    offset: float = 0.0
+    slope: float = 0.0
 
     def median(self, link: Floats, scale: Scale) -> Floats:
         """Return the conditional median in the target's unit."""
+        if self.slope:
+            return Curve(self.offset, self.slope).chance(link)
         return scale.label(link + self.shift)
 
     def mean(self, link: Floats, scale: Scale) -> Floats:
         """Return the conditional mean in the target's unit."""
+        if self.slope:
+            return self.median(link, scale)
         if scale.log:
             return np.maximum(np.exp(link) * self.smear - 1.0, 0.0) * scale.unit
         return scale.label(link + self.smear)
@@ -295,24 +303,25 @@ def fit_scale(target: Target, label: Floats, unit: float, before: Floats | None 
 
 
 def fit_correction(
-    link: Floats, actual_link: Floats, *, log: bool, chance: bool = False, shifted: bool = True
+    link: Floats, actual_link: Floats, *, log: bool, chance: bool = False, shifted: bool = True, curved: bool = False
 ) -> Correction:
     """Fit median shift and smearing on out-of-fold predictions and truths, both on the learned scale.
 
     A change is not to be *shifted*: residuals are as large as the change, so one shift for all would move every count
-    that hardly changes, and these are most.
+    that hardly changes, and these are most. A chance may be *curved*: see ``chances.curve_helps``.
     """
     residuals = actual_link - link
     smear = np.exp(actual_link).sum() / np.exp(link).sum() if log else residuals.mean()
     shift = np.median(residuals) if shifted else 0.0
-    return Correction(float(smear if chance else shift), float(smear))
+    curve = fit_curve(link, actual_link) if curved else Curve()
+    return Correction(float(smear if chance else shift), float(smear), curve.offset, curve.slope)
 
 
 def calibrate(
-    link: Floats, actual_link: Floats, *, log: bool, chance: bool = False, shifted: bool = True
+    link: Floats, actual_link: Floats, *, log: bool, chance: bool = False, shifted: bool = True, curved: bool = False
 ) -> Calibration:
     """Learn correction and band from out-of-fold predictions and truths, both on the learned scale."""
-    correction = fit_correction(link, actual_link, log=log, chance=chance, shifted=shifted)
+    correction = fit_correction(link, actual_link, log=log, chance=chance, shifted=shifted, curved=curved)
     return Calibration(correction, conformal_band(link, actual_link - link, COVERAGE))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ import polars as pl
 
 from tasks.core import metrics
 from tasks.core.baselines import BASELINES, baselines
+from tasks.core.chances import Round, calibration_error, curve_helps
 from tasks.core.encoding import masked, numbers
 from tasks.core.learners.lesson import Checkpoints, Device
 from tasks.core.models import Material, fit_correction, fit_scale, label_unit, optional_features, prepare, teach
@@ -170,13 +172,11 @@ def in_unit(found: pl.DataFrame, target: Target, unit: float) -> pl.DataFrame:
     log = target.transform == "log1p"
     scale = fit_scale(target, found["actual"].to_numpy(), unit)
     link, link_actual = found["link"].to_numpy(), found["link_actual"].to_numpy()
-    repeat, fold = found["repeat"].to_numpy(), found["fold"].to_numpy()
-    predicted, expected = np.empty_like(link), np.empty_like(link)
-    for each_repeat, each_fold in found.select("repeat", "fold").unique(maintain_order=True).iter_rows():
-        own, others = (repeat == each_repeat) & (fold == each_fold), (repeat == each_repeat) & (fold != each_fold)
-        correction = fit_correction(
-            link[others], link_actual[others], log=log, chance=target.is_chance, shifted=not target.as_change
-        )
+    predicted, expected, turns = np.empty_like(link), np.empty_like(link), rounds(found)
+    curved = target.is_chance and curve_helps(link, link_actual, turns)
+    fit = partial(fit_correction, log=log, chance=target.is_chance, shifted=not target.as_change, curved=curved)
+    for each in turns:
+        own, correction = each.own, fit(link[each.others], link_actual[each.others])
         predicted[own], expected[own] = correction.median(link[own], scale), correction.mean(link[own], scale)
     names = [name for name in BASELINES if name in found.columns]
     actual, chance = found["actual"].to_numpy(), target.is_chance
@@ -188,6 +188,13 @@ def in_unit(found: pl.DataFrame, target: Target, unit: float) -> pl.DataFrame:
         link_last = pl.Series("link_last_value", scale.link(found["previous"].to_numpy()))
         added = added.with_columns(link_last, last_value="previous")
     return added.drop(names)
+
+
+def rounds(found: pl.DataFrame) -> list[Round]:
+    """Return the rows of each fold of each repeat, with those of the same repeat's other folds."""
+    repeat, fold = found["repeat"].to_numpy(), found["fold"].to_numpy()
+    pairs = found.select("repeat", "fold").unique(maintain_order=True).iter_rows()
+    return [Round((repeat == r) & (fold == f), (repeat == r) & (fold != f)) for r, f in pairs]
 
 
 def scorecard(target: Target, candidate: Candidate, found: pl.DataFrame) -> Scorecard:
@@ -221,6 +228,10 @@ def scorecard(target: Target, candidate: Candidate, found: pl.DataFrame) -> Scor
             for part in folds_in_order
         ),
     )
+    if target.is_chance:
+        parts = found.partition_by("repeat", maintain_order=True)
+        wrong = [calibration_error(part["actual"].to_numpy(), part["predicted"].to_numpy()) for part in parts]
+        card = replace(card, calibration_error=_mean(wrong))
     return _against_last_value(card, found, chance=target.is_chance) if "last_value" in found.columns else card
 
 

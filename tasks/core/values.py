@@ -121,7 +121,8 @@ class Scorecard:
     ``mae`` etc. are in the target's unit; ``skill`` = 1 − MAE / MAE(best naive baseline on the same folds). ``study``
     is where the parameters come from if tuning found them; None if they were declared.
     Where a target has a previous value, ``mase`` = MAE / MAE(last value) (Hyndman and Koehler 2006); ``mae_scaled`` and
-    ``mase_scaled`` are on the learned scale, in standard deviations of the label.
+    ``mase_scaled`` are on the learned scale, in standard deviations of the label. Of a chance, ``calibration_error`` is
+    how far what was said is from how often it came, over ten bins.
     ``out_of_fold`` is a Parquet blob, one line per row and repeat; columns: ``tasks.core.training.out_of_fold``.
     """
 
@@ -140,6 +141,7 @@ class Scorecard:
     mase: float | None = None
     mae_scaled: float | None = None
     mase_scaled: float | None = None
+    calibration_error: float | None = None
     fold_mae: tuple[float, ...] = ()
     out_of_fold: Blob | None = None
     study: Study | None = None
@@ -177,6 +179,17 @@ class SliceScore:
 
 
 @dataclass(frozen=True)
+class Reliability:
+    """Rows of which a chance from *low* to *high* was said: what was said on average, and how often it came."""
+
+    low: float
+    high: float
+    rows: int
+    said: float
+    came: float
+
+
+@dataclass(frozen=True)
 class Judged:
     """The winner of one target on the untouched holdout: the verdict's evidence.
 
@@ -184,8 +197,8 @@ class Judged:
     the policy has the shipped model refitted on all rows. ``model`` is the folder of the model inside the bundle.
     ``mae`` judges the conditional median (``predicted``), ``rmse`` and ``r2`` the conditional mean (``expected``).
     ``importances`` is the rise of MAE, as a share of it, when a feature is shuffled. Of a chance every ``mae`` is the
-    Brier score. The last two intervals are None in evidence written before there were any.
-    ``aspects`` are the weights of an estimator that weighs any.
+    Brier score, and ``reliability`` says how often it came by what was said. The last two intervals are None in
+    evidence written before there were any. ``aspects`` are the weights of an estimator that weighs any.
     """
 
     target: str
@@ -209,6 +222,8 @@ class Judged:
     rmse_interval: Interval | None = field(default=None, kw_only=True)
     spearman_interval: Interval | None = field(default=None, kw_only=True)
     aspects: Mapping[str, float] = field(default_factory=dict, kw_only=True)
+    calibration_error: float | None = field(default=None, kw_only=True)
+    reliability: tuple[Reliability, ...] = field(default=(), kw_only=True)
 
     def stored(self, predictions: Blob, files: Mapping[str, Blob]) -> Evaluation:
         """Return the evaluation whose frame and files lie in the store."""

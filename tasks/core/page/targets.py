@@ -152,7 +152,17 @@ def _facts(target: Target, evaluation: Evaluation, confidence: float) -> tuple[t
         ("R²", f"{as_figure(r2.value)} ({level} {as_figure(r2.low)} to {as_figure(r2.high)})"),
         ("R² of logarithms", as_figure(evaluation.log_r2)),
         ("rank correlation", as_figure(evaluation.spearman) + _within(evaluation.spearman_interval, level)),
+        *_meant(evaluation),
     )
+
+
+def _meant(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
+    """Yield, of a chance, how far what was said is from how often it came, and both for each tenth."""
+    if evaluation.calibration_error is not None:
+        yield "expected calibration error", as_figure(evaluation.calibration_error)
+    if evaluation.reliability:
+        told = (f"{percent(each.said)}: {percent(each.came)} of {each.rows:,}" for each in evaluation.reliability)
+        yield "what was said: how often it came", " · ".join(told)
 
 
 def _within(interval: Interval | None, level: str) -> str:

@@ -1,0 +1,74 @@
+"""Chances that mean what they say: the curve where it helps, and the figure that tells how far they are off."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tasks.core.chances import Curve, Round, calibration_error, curve_helps, fit_curve, reliability
+from tasks.core.models import calibrate
+from tasks.core.training import in_unit, rounds, scorecard
+from tasks.core.values import Reliability
+from tasks.workloads.spec import Target
+from tests.builders import quick
+
+CHANCE = Target("good", "good", "whether it is good", "chance", "chance")
+
+
+def timid(rows: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a model said that draws every chance to the middle, and what came."""
+    chance = np.random.default_rng(seed)
+    logit = chance.normal(0.0, 2.0, rows)
+    actual = (chance.random(rows) < 1 / (1 + np.exp(-logit))).astype(float)
+    return 1 / (1 + np.exp(-(0.5 + 0.4 * logit))), actual
+
+
+def known(said: np.ndarray, actual: np.ndarray):
+    fold = np.arange(said.size) % 4
+    return pl.DataFrame(
+        {"row": np.arange(said.size), "repeat": 0 * fold, "fold": fold, "actual": actual, "link": said,
+         "link_bare": said, "link_actual": actual, "mean": np.full(said.size, actual.mean())}
+    )  # fmt: skip
+
+
+def test_the_curve_undoes_what_was_done_to_the_logits():
+    said, actual = timid(20_000)
+    curve = fit_curve(said, actual)
+    assert curve.slope == pytest.approx(1 / 0.4, rel=0.06)
+    assert curve.offset == pytest.approx(-0.5 / 0.4, abs=0.1)
+
+
+def test_out_of_fold_a_curve_makes_timid_chances_better_and_they_mean_what_they_say():
+    said, actual = timid(2_000)
+    card = scorecard(CHANCE, quick("mlp"), in_unit(known(said, actual), CHANCE, 1.0))
+    shifted = np.mean((np.clip(said + (actual - said).mean(), 0, 1) - actual) ** 2)
+    assert card.mae < 0.95 * shifted
+    assert card.calibration_error < 0.5 * calibration_error(actual, said)
+    fitted = calibrate(said, actual, log=False, chance=True, curved=True).correction
+    assert fitted.slope > 2
+
+
+def test_a_curve_that_does_not_help_is_left_out_so_that_no_chance_gets_worse():
+    said = np.repeat(np.tile([0.25] * 4 + [0.75] * 4, 5), 4)
+    actual = np.repeat(np.tile([1.0, 0, 0, 0, 1, 1, 1, 0], 5), 4)
+    frame = known(said, actual)
+    assert fit_curve(said, actual).slope > 0 and not curve_helps(said, actual, rounds(frame))
+    assert in_unit(frame, CHANCE, 1.0)["predicted"].to_numpy() == pytest.approx(said)
+
+
+@pytest.mark.parametrize("actual", [np.zeros(20), np.ones(20), np.tile([1.0, 0.0], 10)])
+def test_one_kind_of_label_or_chances_that_point_the_wrong_way_make_no_curve(actual):
+    said = np.tile([0.1, 0.9], 10)
+    assert fit_curve(said, actual) == Curve()
+    everyone = np.ones(20, dtype=bool)
+    assert not curve_helps(said, actual, [Round(everyone, everyone)])
+
+
+def test_the_reliability_table_and_its_error_by_hand():
+    said, actual = np.array([0.05, 0.05, 0.95, 1.0]), np.array([0.0, 1.0, 1.0, 1.0])
+    assert reliability(actual, said) == (
+        Reliability(0.0, 0.1, 2, 0.05, 0.5),
+        Reliability(0.9, 1.0, 2, 0.975, 1.0),
+    )
+    assert calibration_error(actual, said) == pytest.approx(0.5 * 0.45 + 0.5 * 0.025)
