@@ -65,7 +65,7 @@ def objects(source_path: str = "features.parquet") -> list[FileSource | Entity |
             ("results", RESULTS, "the last results of its channel, or of its niche"),
         )
     ]
-    service = FeatureService(name="content", features=views, description="every feature a model of content may see")
+    service = FeatureService(name="content", features=[*views], description="every feature a model of content may see")
     return [source, video, *views, service]
 
 
