@@ -29,7 +29,7 @@ def test_generated_videos_are_learned_and_let_out(let_out):
     assert {card["status"] for card in found["scorecards"]} == {"scored"}
     judged = {each["target"]: each for each in found["evaluations"]}
     assert set(judged) == {"trend", "like_rate", "comment_rate", "quality"}
-    assert all(each["spearman_interval"]["low"] > 0.2 for each in judged.values())
+    assert all(each["spearman_interval"]["low"] > 0.1 for each in judged.values())
     assert judged["quality"]["algorithm"] == "aspects" and judged["quality"]["aspects"]["channel"] > 0
     assert "quality" in found["promotion"]["serves"]
 

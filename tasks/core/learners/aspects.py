@@ -25,6 +25,8 @@ Columns = npt.NDArray[np.int64]
 WEIGHTS = "weights"
 # Rows that say "no effect", which each coefficient is drawn towards.
 PENALTY = 20.0
+# And of the weights: a score that hardly varies among the few stopping rows would be blown up to fit their noise.
+WEIGHT_PENALTY = 2.0
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def fit_aspects(lesson: Lesson) -> Weighed:
     limit(lesson.threads)
     names = sorted(lesson.aspects)
     first = [_fitted(lesson.x, lesson.y, lesson.aspects[name], penalty) for name in names]
-    weights, _ = nnls(np.column_stack([scorer.score(lesson.x_stop) for scorer in first]), lesson.y_stop)
+    weights = _weighed(np.column_stack([scorer.score(lesson.x_stop) for scorer in first]), lesson.y_stop)
     x, y = np.vstack([lesson.x, lesson.x_stop]), np.concatenate([lesson.y, lesson.y_stop])
     scorers = {name: _fitted(x, y, lesson.aspects[name], penalty) for name in names}
     return Weighed(scorers, {name: float(weight) for name, weight in zip(names, weights, strict=True)})
@@ -97,6 +99,14 @@ def from_bytes(data: bytes) -> Weighed:
 
 
 FITS: Mapping[str, Callable[[Lesson], Weighed]] = {"aspects": fit_aspects}
+
+
+def _weighed(scores: Floats, y: Floats) -> Floats:
+    """Return a weight per score, none below zero; by how scores vary, since each has a constant of its own."""
+    held = np.sqrt(WEIGHT_PENALTY) * np.eye(scores.shape[1])
+    found, _ = nnls(np.vstack([scores - scores.mean(axis=0), held]), np.append(y - y.mean(), np.zeros(len(held))))
+    weights: Floats = found
+    return weights
 
 
 def _fitted(x: Floats, y: Floats, columns: tuple[int, ...], penalty: float) -> Scorer:
