@@ -26,6 +26,7 @@ from tasks.core.page.sheet import (
     Fit,
     Landed,
     Mover,
+    Ran,
     Rollback,
     Said,
     Sheet,
@@ -35,7 +36,8 @@ from tasks.core.page.sheet import (
 from tasks.core.paired import Odds
 from tasks.core.profile_shift import shifts
 from tasks.core.shadow import Cycle, Difference
-from tasks.core.values import Interval, StageTime, Table, Verdict
+from tasks.core.values import Interval, StageTime, Table, VariantScore, Verdict
+from tasks.core.variants import Speed
 from tests.browser import CHROMIUM, overhang, seen
 from tests.deciding import dossier
 
@@ -271,6 +273,17 @@ def test_without_a_label_it_says_that_none_has_landed_and_what_cannot_be_read_is
     batch = Cycle("shops", "prod", "2026-11-20", "r", "s", "v-old", "v-new", 900, (), ())
     assert "No label has landed yet" in about_truth(render(replace(sheet(), shadow=batch)))
     assert HOSTILE in about_truth(render(replace(sheet(), landed_note=f"it cannot be read: {HOSTILE}")))
+
+
+def test_a_network_is_shown_in_every_way_it_was_run_and_a_winner_without_one_in_none(page):
+    ways = (
+        Ran("growth", VariantScore("fp32", 4096, 2.0, 0.0, within=True), Speed(0.5, 0.75, 1000, 2000)),
+        Ran("growth", VariantScore("int8", 1024, 2.5, 0.02, reason="its error is <b>beyond</b>"), None),
+    )
+    told = render(replace(sheet(), variants=ways))
+    assert "How is its network run?" in told and "How is its network run?" not in page
+    assert all(each in words(told) for each in ("0.5 (0.75)", "1,000", "4.0", "no: its error is <b>beyond</b>"))
+    assert "<b>beyond</b>" not in told
 
 
 def test_what_the_run_cost_is_added_up(page):
