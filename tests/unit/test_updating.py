@@ -15,10 +15,11 @@ from tasks.core.models import label_unit, learn
 from tasks.core.splitting import split
 from tasks.core.updating import HELD, Champion, first_experience, grow
 from tasks.errors import UpdateRefused
-from tasks.workloads.spec import Candidate, Gate
+from tasks.workloads.spec import Candidate, Gate, Holdout
 from tests.builders import shops, shops_spec
 
-SPEC = shops_spec(always_known=(), slices=(), gate=Gate(non_inferiority_margin=0.1))
+HOLDOUT, GATE = Holdout(share=0.25, folds=3, repeats=1, seed=7), Gate(non_inferiority_margin=0.1)
+SPEC = shops_spec(always_known=(), slices=(), holdout=HOLDOUT, gate=GATE)
 (TARGET,) = SPEC.targets
 PARAMS = {"dimension": 8, "hidden": 8, "epochs": 12, "learning_rate": 0.03, "batch": 64}
 UPDATE = Candidate("transformer", PARAMS | {"update": "v1"})
