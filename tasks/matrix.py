@@ -7,6 +7,7 @@ from dataclasses import replace
 from prefect.futures import PrefectFuture
 
 from tasks import workloads
+from tasks.adapters import updates
 from tasks.core import training
 from tasks.core.run import Run
 from tasks.core.tuning import Tuning
@@ -19,9 +20,13 @@ from tasks.workloads.spec import Candidate, Target
 
 
 def compete(run: Run, training_set: TrainingSet, tuning: Tuning) -> list[Scorecard]:
-    """Return the scorecards of all that are declared and, where tuning is wanted, of the best each was tuned to."""
+    """Return the scorecards of all that are declared and, where tuning is wanted, of the best each was tuned to.
+
+    An update that nothing serves for is not entered.
+    """
     spec = workloads.get(run.workload)
-    asked = [(target, candidate) for candidate in spec.candidates for target in spec.targets]
+    pairs = [(target, candidate) for candidate in spec.candidates for target in spec.targets]
+    asked = [each for each in pairs if updates.has_ground(run, *each)]
     declared = [train.submit(run, training_set, *each) for each in asked]
     # An update begins where the champion is; there is no telling one set of parameters from another by so few rows.
     tunable = [each for each in asked if tuning.wanted and UPDATE not in each[1].params]

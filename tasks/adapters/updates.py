@@ -31,6 +31,16 @@ def pinned(run: Run, candidate: Candidate) -> Candidate:
     return replace(candidate, params=dict(candidate.params) | {UPDATE: entry.version if entry else ""})
 
 
+def has_ground(run: Run, target: Target, candidate: Candidate) -> bool:
+    """Say whether *candidate* has anything to begin from: an update is of a champion by its own algorithm."""
+    version = pinned(run, candidate).params.get(UPDATE)
+    if not version:
+        return UPDATE not in candidate.params
+    bundle = contents.open_verified(store(), root() / "keys", run.workload, str(version))
+    made = {each.target: each.algorithm for each in contents.evidence_of(bundle).evaluations}
+    return made.get(target.name) == candidate.algorithm
+
+
 def judged(run: Run, training_set: TrainingSet, target: Target, candidate: Candidate) -> Scorecard:
     """Return how the update did on rows nobody was fitted on; one that was refused is a failed scorecard, and why."""
     try:

@@ -16,6 +16,7 @@ from tasks.workloads.spec import Candidate, Column, Feature, Holdout, Slice, Tar
 
 # A video that stays in the list for so many days has trended: half of those that enter it leave it sooner.
 TREND_DAYS = 5
+NETWORK = {"dimension": 16, "layers": 1, "hidden": 16, "epochs": 12, "learning_rate": 0.005, "batch": 64}
 # What an editor would go by: a channel that is heard, a title that fits a screen, an hour at which people are awake.
 OF_A_TREND: tuple[Threshold, ...] = (
     ("channel_trend", "high", 0.4),
@@ -176,10 +177,8 @@ CONTENT = Workload(
         Candidate("xgboost", {"rounds": 150, "depth": 3, "learning_rate": 0.08}),
         Candidate("elastic_net", {"alpha": 0.01, "l1_ratio": 0.3}),
         Candidate("tfidf", {"strength": 0.02}),
-        Candidate(
-            "transformer",
-            {"dimension": 16, "layers": 1, "hidden": 16, "epochs": 12, "learning_rate": 0.005, "batch": 64},
-        ),
+        Candidate("transformer", NETWORK | {"niches": "category"}),
+        Candidate("transformer", NETWORK | {"update": True}),
         Candidate("aspects", {"penalty": 20.0}),
     ),
     # It is asked of videos to come, whose channels are mostly known: the newest days are kept, whatever their channel.

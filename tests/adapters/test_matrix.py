@@ -1,6 +1,8 @@
 from concurrent.futures import Future
 from types import SimpleNamespace
 
+import pytest
+
 from tasks import matrix, workloads
 from tasks.core.training import failed
 from tasks.core.tuning import Tuning
@@ -22,7 +24,8 @@ def test_a_candidate_that_kills_its_workers_is_a_failed_scorecard_and_a_tuned_on
     assert (declared.study, tuned.study) == (None, Study())
 
 
-def test_an_update_of_the_champion_is_trained_and_not_tuned(monkeypatch):
+@pytest.mark.parametrize(("serves", "updates"), [(True, ["transformer"]), (False, [])])
+def test_an_update_is_trained_where_something_serves_and_never_tuned(monkeypatch, serves, updates):
     spec = shops_spec(candidates=(Candidate("transformer", {"update": True}), Candidate("catboost")))
     asked = {"train": [], "tune": []}
 
@@ -38,6 +41,7 @@ def test_an_update_of_the_champion_is_trained_and_not_tuned(monkeypatch):
     monkeypatch.setattr(workloads, "get", lambda name: spec)
     for name in asked:
         monkeypatch.setattr(matrix, name, office(name))
+    monkeypatch.setattr(matrix.updates, "has_ground", lambda run, target, each: serves or not each.params)
     cards = compete(SimpleNamespace(workload="shops"), None, Tuning(trials=2))
-    assert asked == {"train": ["transformer", "catboost"], "tune": ["catboost"]}
-    assert [(card.algorithm, card.reason) for card in cards[2:]] == [("catboost", "tune")]
+    assert asked == {"train": [*updates, "catboost"], "tune": ["catboost"]}
+    assert [(card.algorithm, card.reason) for card in cards[-1:]] == [("catboost", "tune")]

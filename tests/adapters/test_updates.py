@@ -50,11 +50,14 @@ def test_where_nothing_serves_an_update_is_a_failed_scorecard(place):
     card = cross_validate(RUN, today(place, shops(400)), TARGET, asked)
     assert card.status == "failed" and "nothing serves in dev yet" in card.reason
     assert card.title == "transformer updated"
+    assert updates.has_ground(RUN, TARGET, WHOLE) and not updates.has_ground(RUN, TARGET, UPDATE)
 
 
 def test_an_update_of_what_serves_is_judged_evaluated_and_leaves_its_experience(place):
     entry = place.champion(shops(400), SPEC, candidate=WHOLE)
     ledger.append(place.store, home.signer(), replace(entry, number=0), 0)
+    assert updates.has_ground(RUN, TARGET, UPDATE)
+    assert not updates.has_ground(RUN, TARGET, replace(UPDATE, algorithm="lstm"))
     rows = today(place, pl.concat([shops(400), later(300)]))
     card = cross_validate(RUN, rows, TARGET, updates.pinned(RUN, UPDATE))
     assert (card.status, card.params["update"]) == ("scored", entry.version), card.reason
