@@ -110,6 +110,11 @@ class Target:
         """Whether its label is 0 or 1 and its prediction a probability."""
         return self.transform == "chance"
 
+    @property
+    def error_name(self) -> str:
+        """What people call the error it is judged by."""
+        return "Brier score" if self.is_chance else "mean absolute error"
+
 
 @dataclass(frozen=True)
 class Candidate:

@@ -72,3 +72,8 @@ def test_the_reliability_table_and_its_error_by_hand():
         Reliability(0.9, 1.0, 2, 0.975, 1.0),
     )
     assert calibration_error(actual, said) == pytest.approx(0.5 * 0.45 + 0.5 * 0.025)
+
+
+def test_the_error_of_a_chance_is_called_what_it_is():
+    assert CHANCE.error_name == "Brier score"
+    assert Target("sales", "sales", "sales", "US$").error_name == "mean absolute error"

@@ -162,7 +162,7 @@ def _errors(appraised: Appraised, target: Target) -> Markup:
     return charts.row_chart(
         rows,
         drawing.linear_axis(ends, include=(0.0,)),
-        title=f"{target.name.capitalize()}: mean absolute error by day",
+        title=f"{target.name.capitalize()}: {target.error_name} by day",
         description=f"In {target.unit}. Where no circle is, no truth is known and the estimate stands alone.",
         zero=0.0,
         legend=LEGEND,

@@ -148,7 +148,7 @@ def _facts(target: Target, evaluation: Evaluation, confidence: float) -> tuple[t
     return (
         ("winner", as_words(evaluation.algorithm)),
         (
-            "Brier score" if target.is_chance else "mean absolute error",
+            target.error_name,
             f"{short(mae.value, unit)} ({level} {short(mae.low)} to {short(mae.high)})",
         ),
         ("root mean square error", short(evaluation.rmse, unit) + _within(evaluation.rmse_interval, level)),
