@@ -5,7 +5,7 @@ from __future__ import annotations
 from tasks import workloads
 from tasks.adapters import database_tables, tables
 from tasks.adapters.database_tables import Written
-from tasks.adapters.home import root, scratch, signer, store, vectors_database
+from tasks.adapters.home import root, scratch, signer, store, warehouse
 from tasks.patience import patient
 
 
@@ -26,7 +26,7 @@ def tabulate_predictions(workload: str) -> dict[str, int]:
 @patient(name="write tables of {workload}")
 def write_tables(workload: str) -> tuple[Written, ...]:
     """Bring the database up to the tables in the store; without one nothing is done."""
-    database = vectors_database()
+    database = warehouse()
     if not database:
         return ()
     with scratch(workload, "tables") as room:

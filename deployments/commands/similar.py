@@ -57,15 +57,15 @@ def vectors(
     ring: Annotated[str, typer.Option(help="whose champion's")] = "prod",
     json: Json = False,
 ) -> None:
-    """Write the champion's vectors to the PostgreSQL of GREENLIGHT_VECTORS_DATABASE; the same again changes nothing.
+    """Write the champion's vectors to the PostgreSQL of GREENLIGHT_WAREHOUSE; the same again changes nothing.
 
     Example: greenlight vectors tracks --ring prod
     """
     from tasks.adapters import neighbours, vector_tables
 
-    database = home.vectors_database()
+    database = home.warehouse()
     if not database:
-        raise BadRequest("GREENLIGHT_VECTORS_DATABASE names no PostgreSQL to write to, as postgresql://user:pw@host/db")
+        raise BadRequest("GREENLIGHT_WAREHOUSE names no PostgreSQL to write to, as postgresql://user:pw@host/db")
     bundle, alike = neighbours.opened(home.store(), home.root() / "keys", workloads.get(workload), ring)
     written = vector_tables.write(database, workload, bundle.manifest.digest, alike)
     done = "are there already" if written.unchanged else "were written"

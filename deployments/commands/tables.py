@@ -17,14 +17,14 @@ def register(app: typer.Typer) -> None:
 
 
 def tables(workload: WorkloadName, json: Json = False) -> None:
-    """Make the tables of all rows and predictions anew, and bring GREENLIGHT_VECTORS_DATABASE up to them if it is set.
+    """Make the tables of all rows and predictions anew, and bring GREENLIGHT_WAREHOUSE up to them if it is set.
 
     Example: greenlight tables video_stats
     """
     from tasks.adapters import database_tables
     from tasks.adapters import tables as made
 
-    spec, database = workloads.get(workload), home.vectors_database()
+    spec, database = workloads.get(workload), home.warehouse()
     if not spec.tables:
         raise BadRequest(f"{workload} declares no tables; greenlight export {workload} has its predictions")
     with home.scratch(workload, "tables") as room:

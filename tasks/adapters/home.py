@@ -95,9 +95,9 @@ def studies_database() -> str:
     return settings().tuning_storage.get_secret_value()
 
 
-def vectors_database() -> str:
+def warehouse() -> str:
     """Return the database vectors and tables are written to; empty: none."""
-    return settings().vectors_database.get_secret_value()
+    return settings().warehouse.get_secret_value()
 
 
 def device() -> Device:

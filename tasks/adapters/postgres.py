@@ -1,4 +1,4 @@
-"""The PostgreSQL that GREENLIGHT_VECTORS_DATABASE names: one transaction at a time, its failures in our words.
+"""The PostgreSQL that GREENLIGHT_WAREHOUSE names: one transaction at a time, its failures in our words.
 
 What is written there, vectors or tables, belongs to their modules; the truth is never there.
 """
@@ -27,16 +27,16 @@ def transaction(database: str) -> Iterator[Any]:
     except psycopg2.Error:
         # Not chained: the message may quote the address, and that has a password.
         raise Unreachable(
-            "the PostgreSQL of GREENLIGHT_VECTORS_DATABASE does not answer; is it up, and the address right?"
+            "the PostgreSQL of GREENLIGHT_WAREHOUSE does not answer; is it up, and the address right?"
         ) from None
     try:
         with connection, connection.cursor() as cursor:
             yield cursor
     except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
         told = getattr(error, "pgerror", None) or "no answer"
-        raise Unreachable(f"the PostgreSQL of GREENLIGHT_VECTORS_DATABASE broke off: {told}") from error
+        raise Unreachable(f"the PostgreSQL of GREENLIGHT_WAREHOUSE broke off: {told}") from error
     except psycopg2.Error as error:
-        raise BadRequest(f"the PostgreSQL of GREENLIGHT_VECTORS_DATABASE refused: {error.pgerror}") from error
+        raise BadRequest(f"the PostgreSQL of GREENLIGHT_WAREHOUSE refused: {error.pgerror}") from error
     finally:
         connection.close()
 

@@ -139,7 +139,7 @@ class Settings(BaseSettings):
     tuning_storage: SecretStr = Field(
         default=SecretStr(""), description="the database tuning keeps its studies in; empty: journals in the home"
     )
-    vectors_database: SecretStr = Field(
+    warehouse: SecretStr = Field(
         default=SecretStr(""), description="a PostgreSQL for tables, and for vectors where it has pgvector; empty: none"
     )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where torch and boosting train")

@@ -72,6 +72,6 @@ def _refuse_without_extension(cursor: Any) -> None:
     cursor.execute("SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'")
     if not cursor.fetchone()[0]:
         raise BadRequest(
-            "the PostgreSQL of GREENLIGHT_VECTORS_DATABASE has no extension 'vector'; install pgvector there "
+            "the PostgreSQL of GREENLIGHT_WAREHOUSE has no extension 'vector'; install pgvector there "
             "(Debian: postgresql-NN-pgvector), or leave the setting empty: `greenlight similar` needs no database"
         )
