@@ -20,8 +20,8 @@ from tasks.workloads import WORKLOADS
 from tests.command_line import ask_api, at_work_for, eventually, said_plainly
 from tests.serving import Running, drifted, line_in, started
 
-# Retrain, score and monitor of each; broadcast's timetable and video_stats' gather.
-SCHEDULES = 3 * len(WORKLOADS) + 2
+# Retrain, score and monitor of each; broadcast's timetable, and video_stats' gather and appraisal.
+SCHEDULES = 3 * len(WORKLOADS) + 3
 # What is watched for all; six triggers of each, but that data which arrives does not retrain video_stats.
 AUTOMATIONS = 4 + 6 * len(WORKLOADS) - 1
 
