@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import re
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from tasks.adapters.environment import log_into_mlflow, silence
-from tasks.adapters.leftovers import own_folder
+from tasks.adapters.registry_database import follow, make_database
+from tasks.adapters.registry_errors import translated, without_login
 from tasks.adapters.store import Store, located
 from tasks.core.values import Challenger, Scorecard
-from tasks.errors import BadRequest, GreenlightError, HomeDamaged, OutOfSpace, Unreachable
+from tasks.errors import HomeDamaged
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -30,20 +29,9 @@ if TYPE_CHECKING:
 
 RUN_KEY, TRIAL, PARENT, NAME = "greenlight.run_key", "greenlight.trial", "mlflow.parentRunId", "mlflow.runName"
 BUNDLE = "bundle_digest"
-FIRST_EXPERIMENT = "0"
-ADDRESSES = (
-    ("experiments", "artifact_location"),
-    ("runs", "artifact_uri"),
-    ("model_versions", "source"),
-    ("model_versions", "storage_location"),
-)
-LOGIN = re.compile(r"(?<=://)[^/?#\s]*@")
 LONGEST_DATASET_DIGEST = 36
 LONGEST_PARAM = 6000
 MEASURED = ("mae", "rmse", "r2", "log_r2", "spearman", "skill", "mase", "mae_scaled", "mase_scaled")
-NO_ROOM = ("readonly", "read-only", "disk is full", "no space left", "unable to open")
-LOCKED = ("database is locked", "database table is locked")
-DAMAGED = ("malformed", "not a database", "no such table", "out-of-date database schema")
 
 
 @dataclass(frozen=True)
@@ -102,18 +90,18 @@ class Registry:
         self.folder = folder
         self._address = uri or f"sqlite:///{folder / 'mlflow.db'}"
         # What is said and logged, and what a server is asked by: without the user and the password.
-        self.uri = _without_login(self._address)
+        self.uri = without_login(self._address)
         self._embedded = not uri
 
     def prepare(self) -> None:
         """Make the database in the home if it is wanted and not there."""
-        with _letters(self.uri):
+        with translated(self.uri):
             if self._embedded:
-                _make_database(self.folder)
+                make_database(self.folder)
 
     def log_run(self, record: Record) -> str:
         """Log a run with one child per trial and return its id; a run of the same key is completed, never doubled."""
-        with _letters(self.uri):
+        with translated(self.uri):
             experiment = self._experiment(record.workload)
             run = self._run(experiment, record.name, {RUN_KEY: record.run_key, **record.tags}, RUN_KEY)
             run_id = str(run.info.run_id)
@@ -126,7 +114,7 @@ class Registry:
 
         Without *run_id* the version belongs to no run.
         """
-        with _letters(self.uri):
+        with translated(self.uri):
             known = self._version(challenger.workload, challenger.manifest_digest)
             if known is None:
                 known = self._create_version(challenger, run_id, store, tags)
@@ -134,19 +122,19 @@ class Registry:
 
     def attach(self, workload: str, run_key: str, file: Path) -> None:
         """Add *file* to the artifacts of the run with that key; a run that is not known has nothing to add to."""
-        with _letters(self.uri):
+        with translated(self.uri):
             wanted = f"tags.`{RUN_KEY}` = '{_quoted(run_key)}'"
             for run in self._client.search_runs([self._experiment(workload)], wanted, max_results=1):
                 self._client.log_artifact(run.info.run_id, str(file))
 
     def knows(self, workload: str, manifest_digest: str) -> bool:
         """Say whether a version with that bundle is registered."""
-        with _letters(self.uri):
+        with translated(self.uri):
             return self._version(workload, manifest_digest) is not None
 
     def point(self, workload: str, alias: str, manifest_digest: str) -> bool:
         """Point *alias* at the version with that bundle; say whether it had to be moved."""
-        with _letters(self.uri):
+        with translated(self.uri):
             wanted = self._version(workload, manifest_digest)
             if wanted is None:
                 raise HomeDamaged(
@@ -160,14 +148,14 @@ class Registry:
 
     def label(self, workload: str, manifest_digest: str, name: str, value: str) -> None:
         """Tag the version with that bundle, for people; a version that is not registered has nothing to tag."""
-        with _letters(self.uri):
+        with translated(self.uri):
             version = self._version(workload, manifest_digest)
             if version is not None:
                 self._client.set_model_version_tag(workload, version, name, value)
 
     def alias(self, workload: str, alias: str) -> str | None:
         """Return the manifest digest of the bundle *alias* points at, None if it points nowhere."""
-        with _letters(self.uri):
+        with translated(self.uri):
             version = self._aliases(workload).get(alias)
             if version is None:
                 return None
@@ -177,8 +165,8 @@ class Registry:
     def _client(self) -> MlflowClient:
         silence()
         if self._embedded:
-            _make_database(self.folder)
-            _follow(self.folder)
+            make_database(self.folder)
+            follow(self.folder)
         from mlflow.tracking import MlflowClient
 
         address = urlsplit(self._address)
@@ -294,98 +282,6 @@ class Registry:
         return {alias: str(version) for model in found for alias, version in model.aliases.items()}
 
 
-def _make_database(folder: Path) -> None:
-    """Make the database whole or not at all: MLflow's own first start, killed midway, leaves tables it cannot mend."""
-    path = folder / "mlflow.db"
-    if path.exists():
-        return
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-    from sqlalchemy import Engine, event
-
-    build: Any = SqlAlchemyStore  # MLflow does not type it
-    with own_folder(folder) as unfinished:
-        event.listen(Engine, "connect", _hurry)
-        try:
-            store = build(f"sqlite:///{unfinished / 'mlflow.db'}", (folder / "artifacts").as_uri())
-            store.engine.dispose()
-        finally:
-            event.remove(Engine, "connect", _hurry)
-        with (unfinished / "mlflow.db").open("rb+") as made:
-            os.fsync(made.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(unfinished / "mlflow.db", path)
-
-
-def _follow(folder: Path) -> None:
-    """Have the database name files where they are now: MLflow keeps whole addresses, and a home may have been moved."""
-    here = folder.parent.as_uri() + "/"
-    kept_at = (folder / "artifacts" / FIRST_EXPERIMENT).as_uri().removeprefix(here)
-    with contextlib.closing(sqlite3.connect(folder / "mlflow.db", timeout=60)) as opened, opened:
-        asked = "SELECT artifact_location FROM experiments WHERE experiment_id = ?"
-        (kept,) = opened.execute(asked, (FIRST_EXPERIMENT,)).fetchone() or (here + kept_at,)
-        before = kept.removesuffix(kept_at)
-        if before in (here, kept):
-            return
-        for table, column in ADDRESSES:
-            moved = f"UPDATE {table} SET {column} = :here || substr({column}, length(:before) + 1)"
-            within = f"substr({column}, 1, length(:before)) = :before"
-            opened.execute(f"{moved} WHERE {within}", {"here": here, "before": before})
-
-
-def _hurry(connection: Any, _: Any) -> None:
-    """Let SQLite not wait for the disk: hundreds of migrations make a file that is nobody's until it is synced."""
-    connection.execute("PRAGMA synchronous=OFF")
-
-
-def _without_login(text: str) -> str:
-    return LOGIN.sub("", text)
-
-
 def _quoted(text: str) -> str:
     """Return *text* fit for MLflow's search filters, which know no escape."""
     return re.sub(r"['\\\"%`]", "_", text)
-
-
-@contextlib.contextmanager
-def _letters(uri: str) -> Iterator[None]:
-    try:
-        yield
-    except GreenlightError:
-        raise
-    except Exception as error:
-        raise _letter(uri, error) from error
-
-
-def _letter(uri: str, error: Exception) -> GreenlightError:
-    said = _without_login(str(error).splitlines()[0] if str(error) else type(error).__name__)
-    if any(word in said.lower() for word in NO_ROOM):
-        return OutOfSpace(f"MLflow could not write to {uri}: {said}; make room, or make the home writable")
-    if any(word in said.lower() for word in DAMAGED):
-        return HomeDamaged(f"MLflow's database {uri} is damaged: {said}; move it away, then run: greenlight reconcile")
-    if _unanswered(uri, error, said.lower()):
-        return Unreachable(f"MLflow at {uri} did not answer: {said}; look whether it is up, then run again")
-    if isinstance(error, OSError):
-        return OutOfSpace(f"MLflow's folder cannot be written: {said}; make room or make it writable")
-    return BadRequest(
-        f"MLflow at {uri} refused what was asked ({type(error).__name__}): {said}; asking again would not help: "
-        "compare its version with requirements.lock, and what its user may do there"
-    )
-
-
-def _unanswered(uri: str, error: Exception, said: str) -> bool:
-    """Say whether asking again may help: no connection, no answer in time, a locked database, or a server's 5xx."""
-    from requests.exceptions import ConnectionError as NoConnection
-    from requests.exceptions import RetryError, Timeout
-    from sqlalchemy.exc import OperationalError
-
-    if uri.startswith("sqlite:"):
-        return any(word in said for word in LOCKED)
-    silent = (ConnectionError, TimeoutError, NoConnection, RetryError, Timeout, OperationalError)
-    status = getattr(error, "get_http_status_code", lambda: 0)()
-    return any(isinstance(each, silent) for each in _chain(error)) or (uri.startswith("http") and status >= 500)
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

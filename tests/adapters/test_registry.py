@@ -17,7 +17,8 @@ from sqlalchemy.exc import OperationalError
 from tasks.adapters import bundles, ledger
 from tasks.adapters.directory import DirectoryStore
 from tasks.adapters.projections import alias_of, reconcile
-from tasks.adapters.registry import Record, Registry, Trial, _letters, trial_of
+from tasks.adapters.registry import Record, Registry, Trial, trial_of
+from tasks.adapters.registry_errors import translated
 from tasks.adapters.signing import service_signer
 from tasks.core.manifest import About
 from tasks.core.values import Challenger, Entry, Scorecard, Study
@@ -320,7 +321,7 @@ def test_a_server_is_asked_with_the_password_of_its_address_which_no_error_tells
 def test_a_database_is_named_without_its_password():
     registry = Registry(Path("mlflow"), "postgresql://ann:pl4nted@db.example/mlflow")
     assert registry.uri == "postgresql://db.example/mlflow"
-    with pytest.raises(BadRequest) as refused, _letters(registry.uri):
+    with pytest.raises(BadRequest) as refused, translated(registry.uri):
         raise ValueError("postgresql://ann:pl4nted@db.example/mlflow is no tracking address")
     assert "pl4nted" not in str(refused.value)
 
@@ -337,7 +338,7 @@ def test_a_database_is_named_without_its_password():
     ],
 )
 def test_only_a_locked_database_of_ours_may_be_asked_again(raised, wanted):
-    with pytest.raises(wanted), _letters("sqlite:////home/mlflow.db"):
+    with pytest.raises(wanted), translated("sqlite:////home/mlflow.db"):
         raise raised
 
 
