@@ -69,11 +69,11 @@ def blocks(spec: Workload, rows: pl.DataFrame) -> pl.Series:
 
 def units(spec: Workload, rows: pl.DataFrame) -> pl.Series:
     """Return what each row stays with on one side: its block of time where time parts the rows, else its witness."""
-    return blocks(spec, rows) if spec.holdout.by == "time" else witnesses(spec, rows)
+    return blocks(spec, rows) if spec.holdout.by == "time" else witness_of(spec, rows)
 
 
-def witnesses(spec: Workload, rows: pl.DataFrame) -> pl.Series:
-    """Return what a row errs together with: its witness; without one (no artist is known of a track) it is its own."""
+def witness_of(spec: Workload, rows: pl.DataFrame) -> pl.Series:
+    """Return what each row errs together with: its witness; without one (a track of no known artist) it is its own."""
     if spec.witness == spec.entity:
         return rows[spec.entity]
     named = pl.coalesce(pl.col(spec.witness), pl.col(spec.entity).cast(pl.String))
