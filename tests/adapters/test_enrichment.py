@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from decimal import Decimal
 
+import polars as pl
 import pytest
 
 from tasks.adapters.enrichment.work import work_on
@@ -14,6 +16,7 @@ from tasks.core.digests import digest_of
 from tasks.core.enrichment.asking import contents
 from tasks.core.enrichment.breaker import Fuse
 from tasks.core.enrichment.budget import BILLION, Tokens, cost, worst_case
+from tasks.core.enrichment.rows import Enriched
 from tasks.enrich import enrich
 from tasks.errors import (
     AccessDenied,
@@ -189,6 +192,19 @@ def test_two_at_once_do_not_ask_for_the_same_rows(world, server):
         with pytest.raises(RunInProgress, match="another run of enrich-"):
             enrich(world.asked(), chain, lambda _: None)
     assert server.asked == []
+
+
+def test_two_files_at_once_share_one_cache(world, server):
+    def enriched(name: str) -> Enriched:
+        pl.DataFrame({"id": TEXTS, name: TEXTS}).write_csv(world.folder / f"{name}.csv")
+        asked = world.asked(source=world.folder / f"{name}.csv", out=world.folder / f"{name}.parquet", column=name)
+        with ExitStack() as stack:
+            return enrich(asked, world.chain(stack, (server.url,), {}), lambda _: None)
+
+    with ThreadPoolExecutor(2) as both:
+        done = list(both.map(enriched, ("text", "title")))
+    assert [each.ok for each in done] == [3, 3]
+    assert set(server.times) == set(TEXTS) and max(server.times.values()) <= 2
 
 
 def test_a_text_is_asked_once_by_one_model_with_one_prompt(world, server, monkeypatch):
