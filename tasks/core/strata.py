@@ -68,7 +68,7 @@ def sides(groups: pl.Series, label: pl.Series, held: Mask, *, named: str, unit: 
     count = [groups.filter(pl.Series(side)).n_unique() for side in (~held, held)]
     lines = [
         ("rows", f"{int((~held).sum()):,}", f"{int(held.sum()):,}", f"{held.mean():.1%} held out"),
-        (f"{named}s", f"{count[0]:,}", f"{count[1]:,}", "none on both sides"),
+        (f"{named}s", f"{count[0]:,}", f"{count[1]:,}", f"{sum(count) - groups.n_unique():,} on both sides"),
         (f"mean {unit}".strip(), *(f"{mean:.4g}" for mean in means), f"{(means[1] - means[0]) / spread:+.3f} sd"),
     ]
     for each in np.unique(size):

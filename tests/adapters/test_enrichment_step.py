@@ -125,6 +125,7 @@ def test_parquet_is_read_as_well_as_csv(world):
 def test_what_cannot_be_done_is_said_before_anything_is(world, changes, error, told):
     with pytest.raises(error, match=told):
         enrich(world.asked(**changes), LocalAnalyser(), lambda _: None)
+    assert not list(world.folder.glob("home/enrichment/work/*"))
 
 
 def test_a_file_that_is_there_stays_and_the_source_is_never_replaced(world):

@@ -108,7 +108,7 @@ def test_what_is_told_of_both_sides_is_what_they_are():
     assert told.head == ("", "training part", "holdout", "apart")
     assert told.lines == (
         ("rows", "3", "2", "40.0% held out"),
-        ("artists", "2", "2", "none on both sides"),
+        ("artists", "2", "2", "0 on both sides"),
         ("mean popularity (points)", "2", "2", "+0.000 sd"),
         ("of artists of 1 row", "33.3%", "100.0%", "+66.7 points"),
         ("of artists of 2 to 3 rows", "66.7%", "0.0%", "-66.7 points"),
