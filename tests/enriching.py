@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 from pydantic import SecretStr
 
 from tasks.adapters.enrichment.breakers import open_breakers
@@ -21,11 +22,9 @@ from tasks.core.enrichment.budget import Price, Tokens, billionths, cost
 from tasks.core.enrichment.retrying import Patience
 from tasks.core.enrichment.rows import Enriched
 from tasks.enrich import Asked, enrich
-from tests.emulators.completions import (
-    ANSWERED,
-    SENT,
-)
+from tests.emulators.completions import ANSWERED, SENT, Completions, running
 
+TEXTS = ("It rains", "It pours", "It is dry")
 KEY = "sk-Pl4nted-s3cret"
 PATIENT_SECONDS = 120.0
 PRICE = Price(Decimal("0.001"), Decimal("0.002"))
@@ -85,3 +84,24 @@ class World:
         patience = Patience(given["attempts"], 1, 60)
         limits = Limits(patience, given["fuse"], 1_000, 300, billionths(Decimal(given["budget"])))
         return Chain(links, cache, breakers, limits, Surroundings(lambda: self.now, self.sleep, lambda: 0.5))
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Return a home with one text, which is the settings' too."""
+    monkeypatch.setenv("GREENLIGHT_HOME", str(tmp_path / "home"))
+    return World(tmp_path).texts(TEXTS[0])
+
+
+@pytest.fixture
+def server() -> Iterator[Completions]:
+    """Yield a provider on this machine."""
+    with running() as started:
+        yield started
+
+
+@pytest.fixture
+def second() -> Iterator[Completions]:
+    """Yield another one."""
+    with running() as started:
+        yield started

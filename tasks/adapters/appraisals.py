@@ -45,6 +45,7 @@ from tasks.core.evaluation import slice_labels
 from tasks.core.partitions import Partition, Table
 from tasks.core.promise import Promise, expected_error, promise_of
 from tasks.core.scoring import columns_of
+from tasks.core.splitting import witness_of
 from tasks.core.values import Blob, Entry
 from tasks.errors import BadRequest, Conflict, HomeDamaged
 from tasks.workloads.spec import Target, Workload
@@ -69,7 +70,7 @@ class Teacher:
 
 @dataclass(frozen=True)
 class Around:
-    """The day's keys with every label known and the workload's group; and each row's label by slice."""
+    """The day's keys with every label known, the workload's group and the witness; and each row's label by slice."""
 
     rows: pl.DataFrame
     slices: tuple[pl.Series, ...]
@@ -104,7 +105,8 @@ def teacher(store: Store, keys: Path, spec: Workload, version: str) -> Teacher:
     if until is None:
         raise HomeDamaged(f"the training set of {spec.name} {version} has no row; restore it from a backup")
     named = {*label_columns(spec), *([spec.group] if spec.group else []), *naive_features(spec)}
-    entities = training.select("_row", pl.col(spec.entity).alias(ENTITY)).collect()
+    learned = training.select("_row", *dict.fromkeys([spec.entity, spec.witness])).collect()
+    entities = learned.select("_row", witness_of(spec, learned).alias(ENTITY))
     holdouts = {each.target: frames.read(store, each.predictions) for each in evidence.evaluations}
     return Teacher(
         bundle=bundle,
@@ -293,8 +295,12 @@ def _made(
 
 
 def _around(store: Store, spec: Workload, day: Day, labels: pl.DataFrame) -> Around:
-    """Read what is known of the day's rows from the snapshot they came from; without it there are no slices."""
-    keys, group = keys_of(spec), [spec.group] if spec.group else []
+    """Read what is known of the day's rows from the snapshot they came from; without it there are no slices.
+
+    Nor are there witnesses: each row then errs by itself.
+    """
+    keys = keys_of(spec)
+    group = [name for name in dict.fromkeys([spec.group, spec.holdout.within]) if name and name not in keys]
     before = naive_features(spec)
     scored = predictions.rows(store, day).select(keys).collect()
     truths = [truth_of(scored, labels, name, keys) for name in label_columns(spec)]
@@ -342,7 +348,7 @@ def _rows(
         for version, table in rivals
         if target.name in partitions.scan(store, table).collect_schema()
     ]
-    truth = around.rows.select(pl.col(spec.entity).alias(ENTITY), pl.col(target.column).alias(ACTUAL))
+    truth = around.rows.select(witness_of(spec, around.rows).alias(ENTITY), pl.col(target.column).alias(ACTUAL))
     rows = truth.with_columns(pl.Series(NAIVE, naive), *around.slices)
     return pl.concat([answers, rows, *heard], how="horizontal").filter(pl.col(PREDICTED).is_finite())
 

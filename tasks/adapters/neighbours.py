@@ -16,6 +16,7 @@ from tasks.adapters import contents, serving
 from tasks.adapters.bundles import Bundle
 from tasks.adapters.store import Store
 from tasks.core.likeness import Alike
+from tasks.errors import BadRequest
 from tasks.workloads.spec import Workload
 
 
@@ -41,15 +42,17 @@ def opened(store: Store, keys: Path, spec: Workload, ring: str) -> tuple[Bundle,
 
 
 def similar(bundle: Bundle, alike: Alike, entity: str, k: int) -> Similar:
-    """Return the *k* rows most like that of *entity*, which is not one of them."""
+    """Return the *k* rows most like that of *entity*, which is not one of them; raises BadRequest."""
     place = alike.place_of(entity)
+    if k >= alike.rows.height:
+        raise BadRequest(f"{k:,} rows like {entity} were asked for, of {alike.rows.height - 1:,} others; lower --k")
     found = alike.nearest(alike.vectors[place], k + 1)
     near = [(int(other), float(d)) for other, d in zip(found.places, found.distances, strict=True) if other != place]
     return _told(bundle, alike, entity, near[:k])
 
 
 def similar_to_row(bundle: Bundle, alike: Alike, spec: Workload, row: pl.DataFrame, k: int) -> Similar:
-    """Return the *k* rows most like *row*, one row as it was read."""
+    """Return the *k* rows most like *row*, one row as it was read; raises BadRequest."""
     vector = alike.standard.vectors(spec.derive(row.lazy()).collect())[0]
     found = alike.nearest(vector, k)
     near = [(int(place), float(d)) for place, d in zip(found.places, found.distances, strict=True)]

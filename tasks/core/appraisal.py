@@ -1,8 +1,8 @@
 """What predictions were worth once the truth is known: how large their errors came out, and for whom. Pure.
 
 Rows of one scored day come in with their truth, small values go out. Every figure is a ratio of sums with an interval
-by entities, so that rows of one entity count as one witness. What was promised of the error before anybody knew is
-``promise``'s; how the truth is matched and kept belongs to the adapters.
+by witnesses (an entity, an artist), so that rows of one count as one. What was promised of the error before anybody
+knew is ``promise``'s; how the truth is matched and kept belongs to the adapters.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from tasks.core.rollback import Observation
 from tasks.core.values import Interval
 from tasks.workloads.spec import Gate
 
-# Columns of the rows that are appraised; a slice's labels lie beside them under its name.
+# Columns of the rows that are appraised; a slice's labels lie beside them under its name. The entity is what a row errs
+# together with.
 ENTITY, PREDICTED, LOW, HIGH, ACTUAL, NAIVE, RIVAL = "entity", "predicted", "low", "high", "actual", "naive", "rival"
 ERROR, ONE, WHOLE = "_error", "_one", "_whole"
 ROWS_PER_SLICE, SLICES_MOST = 10, 60

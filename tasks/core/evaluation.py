@@ -25,7 +25,8 @@ from tasks.core.intervals import bootstrap, entity_sums, wilson
 from tasks.core.learners.lesson import Checkpoints, Device, Telling
 from tasks.core.model_files import to_files
 from tasks.core.models import COVERAGE, Learned, Model, calibrate, label_unit, learn, optional_features
-from tasks.core.splitting import hash_shares, split, units
+from tasks.core.splitting import Split, hash_shares, split, units
+from tasks.core.strata import sides
 from tasks.core.training import out_of_fold, rounds, training_rows
 from tasks.core.values import BaselineScore, Judged, Scorecard, SliceScore, Table
 from tasks.workloads.spec import Candidate, Slice, Target, Workload
@@ -91,7 +92,7 @@ def evaluate(
     if refit_on_all:
         labelled = rows[np.sort(np.concatenate([parts.train, parts.holdout]))]
         shipped = _calibrated(spec, target, fit(rows=labelled), known)
-    judged = replace(judged, told=_told(learned, shipped.learned))
+    judged = replace(judged, told=(*_sides(spec, target, rows, parts), *_told(learned, shipped.learned)))
     return Evaluated(judged, hearing.predictions, shipped, to_files(shipped))
 
 
@@ -132,6 +133,16 @@ def _calibrated(spec: Workload, target: Target, learned: Learned, known: pl.Data
         for link in links
     )
     return Model(target.name, target.unit, learned, optional_features(spec, target), full, bare)
+
+
+def _sides(spec: Workload, target: Target, rows: pl.DataFrame, parts: Split) -> tuple[Table, ...]:
+    """Return how alike both sides are, where groups were parted so that they are."""
+    if not spec.holdout.within:
+        return ()
+    both = np.sort(np.concatenate([parts.train, parts.holdout]))
+    groups, label = units(spec, rows[both]), rows[both][target.column]
+    unit = f"{target.name} ({target.unit})"
+    return (sides(groups, label, np.isin(both, parts.holdout), named=spec.holdout.within, unit=unit),)
 
 
 def _told(judged: Learned, shipped: Learned) -> tuple[Table, ...]:

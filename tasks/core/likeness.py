@@ -74,8 +74,8 @@ class Alike:
     graph: bytes = b""
 
     def nearest(self, vector: Floats32, k: int) -> Neighbours:
-        """Return the *k* rows nearest to a standardised *vector*."""
-        k = min(k, self.rows.height)
+        """Return the *k* rows nearest to a standardised *vector*; raises BadRequest where that cannot be asked."""
+        self._refuse(vector, k)
         if not self.expansion:
             return exact(self.vectors, vector, k)
         found = self._index.search(vector, max(k, NEIGHBOURS), threads=1)
@@ -91,9 +91,24 @@ class Alike:
             )
         return int(found[0])
 
+    def _refuse(self, vector: Floats32, k: int) -> None:
+        width = len(self.standard.features)
+        if vector.shape != (width,):
+            raise BadRequest(f"asked by numbers of shape {vector.shape}, and rows have {width}: one of each feature")
+        unknown = [name for name, known in zip(self.standard.features, np.isfinite(vector), strict=True) if not known]
+        if unknown:
+            raise BadRequest(f"asked by {', '.join(unknown)} that are no finite numbers; standardise what is asked by")
+        if not 1 <= k <= self.rows.height:
+            raise BadRequest(
+                f"{k:,} nearest were asked for, and there are {self.rows.height:,} rows; ask for 1 to that"
+            )
+
     @cached_property
     def _index(self) -> Index:
-        index = _usearch().restore(self.graph)
+        try:
+            index = _usearch().restore(self.graph)
+        except (RuntimeError, ValueError) as error:
+            raise NotTrusted(f"{INDEX} is damaged ({error}); publish the bundle again") from error
         if index is None or len(index) != self.rows.height or index.ndim != self.vectors.shape[1]:
             raise NotTrusted(f"{INDEX} does not hold the {self.rows.height} rows beside it; publish the bundle again")
         index.expansion_search = self.expansion  # type: ignore[misc]  # its setter has no types
@@ -135,18 +150,18 @@ def exact(vectors: Floats32, vector: Floats32, k: int) -> Neighbours:
 
 def recall(alike: Alike, asked: Places, k: int = NEIGHBOURS) -> float:
     """Return the share of the true *k* nearest that are found; one as near as the farthest of them counts."""
-    hits = 0
+    hits, k = 0, min(k, alike.rows.height)
     for place in asked:
         vector = alike.vectors[place]
         farthest = exact(alike.vectors, vector, k).distances[-1]
         hits += int(np.sum(alike.nearest(vector, k).distances <= farthest * (1 + 1e-6) + 1e-6))
-    return hits / (len(asked) * min(k, alike.rows.height))
+    return hits / (len(asked) * k)
 
 
 def to_files(alike: Alike) -> dict[str, bytes]:
     """Return the files of *alike*; the same rows give the same bytes."""
     golden = [
-        {"place": int(place), "nearest": alike.nearest(alike.vectors[place], NEIGHBOURS).places.tolist()}
+        {"place": int(place), "nearest": _golden(alike, place)}
         for place in np.unique(np.linspace(0, alike.rows.height - 1, GOLDEN).astype(int))
     ]
     plain = {
@@ -183,9 +198,14 @@ def from_files(files: Mapping[str, bytes]) -> Alike:
     if plain["format"] != FORMAT or vectors.shape != (rows.height, len(standard.features)):
         raise NotTrusted(f"{VECTORS} has {vectors.shape}, {ROWS} {rows.height} rows; publish the bundle again")
     for place, nearest in known:
-        if alike.nearest(vectors[place], NEIGHBOURS).places.tolist() != nearest:
+        if _golden(alike, place) != nearest:
             raise NotTrusted(f"{rows.item(place, 0)} has other neighbours here than when it was published; not used")
     return alike
+
+
+def _golden(alike: Alike, place: int) -> list[int]:
+    nearest: list[int] = alike.nearest(alike.vectors[place], min(NEIGHBOURS, alike.rows.height)).places.tolist()
+    return nearest
 
 
 def _graph(vectors: Floats32) -> bytes:

@@ -1,7 +1,7 @@
 """Who is kept from training: the holdout and the folds, by a hash of the entity or by time, never by a row's place.
 
 All rows of one entity, or of one block of time, are on one side, in any process, on any machine, whatever the order of
-the rows. Fitting and judging do not belong here.
+the rows. Fitting and judging do not belong here, nor what makes groups alike, which is strata's.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from tasks.core.strata import GROUP, kept, strata
 from tasks.errors import DataRejected
 from tasks.workloads.spec import Target, Workload
 
@@ -57,7 +58,7 @@ def hash_shares(entities: pl.Series, salt: str) -> npt.NDArray[np.float64]:
 
 
 def in_holdout(entities: pl.Series, spec: Workload) -> Mask:
-    """Say for each row whether its entity, or its ``witness``, is kept from training; new rows move none across."""
+    """Say for each row whether its entity is kept from training; new rows move none across."""
     return hash_shares(entities, f"holdout {spec.holdout.seed}") < spec.holdout.share
 
 
@@ -67,12 +68,12 @@ def blocks(spec: Workload, rows: pl.DataFrame) -> pl.Series:
 
 
 def units(spec: Workload, rows: pl.DataFrame) -> pl.Series:
-    """Return what each row stays with on one side: its block of time where time parts the rows, else its witness.
+    """Return what each row stays with on one side: its block of time where time parts the rows, else its witness."""
+    return blocks(spec, rows) if spec.holdout.by == "time" else witness_of(spec, rows)
 
-    A row without a witness (a track whose artist is not known) is its own.
-    """
-    if spec.holdout.by == "time":
-        return blocks(spec, rows)
+
+def witness_of(spec: Workload, rows: pl.DataFrame) -> pl.Series:
+    """Return what each row errs together with: its witness; without one (a track of no known artist) it is its own."""
     if spec.witness == spec.entity:
         return rows[spec.entity]
     named = pl.coalesce(pl.col(spec.witness), pl.col(spec.entity).cast(pl.String))
@@ -80,12 +81,15 @@ def units(spec: Workload, rows: pl.DataFrame) -> pl.Series:
 
 
 def split(spec: Workload, rows: pl.DataFrame, target: Target) -> Split:
-    """Part the labelled rows of *target*; DataRejected if they are too few or all the same."""
+    """Part the labelled rows of *target*; DataRejected if they are too few or all the same.
+
+    Where rows stay together within a column, its groups are parted so that both sides have alike ones.
+    """
     label = rows[target.column].cast(pl.Float64)
     labelled = label.is_finite().fill_null(False).to_numpy()
     _check_enough(spec, rows, target, labelled)
     _check_varies(spec, target, label.filter(pl.Series(labelled)))
-    held = _newest(spec, rows, labelled) if spec.holdout.by == "time" else in_holdout(units(spec, rows), spec)
+    held = _held(spec, rows, label, labelled)
     found = Split(np.flatnonzero(labelled & ~held), np.flatnonzero(labelled & held))
     wanted = LABELLED_ROWS_PER_FOLD * spec.holdout.folds
     if found.train.size < wanted or found.holdout.size < LABELLED_ROWS_PER_FOLD:
@@ -117,6 +121,20 @@ def stopping_rows(units: pl.Series, seed: int, share: float = 0.15) -> Mask:
     """Say which training rows only tell a learner when to stop; whole units."""
     stop: Mask = _fold_numbers(units, max(2, round(1 / share)), f"stop {seed}") == 0
     return stop
+
+
+def _held(spec: Workload, rows: pl.DataFrame, label: pl.Series, labelled: Mask) -> Mask:
+    if spec.holdout.by == "time":
+        return _newest(spec, rows, labelled)
+    return _alike(spec, rows, label, labelled) if spec.holdout.within else in_holdout(units(spec, rows), spec)
+
+
+def _alike(spec: Workload, rows: pl.DataFrame, label: pl.Series, labelled: Mask) -> Mask:
+    """Say which rows are of groups that are kept: ``share`` of the labelled rows of each stratum of groups."""
+    groups, known = units(spec, rows).cast(pl.String).fill_null(""), pl.Series(labelled)
+    found = strata(groups.filter(known), label.filter(known))
+    draws = hash_shares(found[GROUP], f"holdout {spec.holdout.seed}")
+    return groups.is_in(kept(found, draws, spec.holdout.share).implode()).to_numpy()
 
 
 def _newest(spec: Workload, rows: pl.DataFrame, labelled: Mask) -> Mask:

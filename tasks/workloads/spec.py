@@ -132,6 +132,9 @@ class Holdout:
     Where rows follow one another in time, ``block_hours`` is how long they go on resembling each other: two models are
     then compared by whole blocks of time; 0: by whole entities. ``by`` time, the newest ``share`` is kept in whole
     blocks, and each fold is judged on what follows the rows it learned from: once, since time has one order.
+
+    ``within`` names a column whose rows resemble each other across entities: its groups stay on one side, in every
+    split, and the holdout takes ``share`` of the labelled rows from groups of like size and like mean label.
     """
 
     share: float = 0.2

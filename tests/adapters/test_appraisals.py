@@ -15,6 +15,7 @@ from tasks.adapters.predictions import SCORED, Day
 from tasks.adapters.scoring import Scorer
 from tasks.adapters.signing import service_signer
 from tasks.core import tables as core_tables
+from tasks.core.appraisal import ratio
 from tasks.core.partitions import Table, partition_key
 from tasks.core.scoring import Scored, Skew
 from tasks.core.shadow import Cycle
@@ -103,6 +104,22 @@ def test_before_any_label_the_error_is_stated_and_afterwards_it_stands_beside_th
     assert found.coverage.value == pytest.approx(held)
     assert 0.4 < found.skill.value < 1 and after.below is False
     assert after.age_days == (datetime(2026, 11, 20) - datetime(2026, 1, 1)).days
+
+
+def test_rows_that_resemble_each_other_across_entities_are_drawn_as_one(home):
+    spec = replace(SPEC, holdout=replace(SPEC.holdout, within="town"))
+    of = appraisals.teacher(home.store, home.keys, spec, home.entry.version)
+    arrived = home.arrive(TRUTH)
+    made, _ = appraisals.appraise(home.store, home.signer, home.keys, spec, of, home.day, arrived, home.folder)
+    (found,) = made.realised
+    said = predictions.rows(home.store, home.day).select("sales").collect()["sales"]
+    # A shop whose town is not known stands for itself.
+    towns = ROWS.select(entity=pl.coalesce("town", "shop"), error=(said - TRUTH["sales"]).abs(), one=pl.lit(1.0))
+    assert found.entities == towns["entity"].n_unique() == 4 + ROWS["town"].null_count()
+    by_town = ratio(towns, "error", "one", spec.gate.confidence)
+    assert (found.mae.low, found.mae.high) == (pytest.approx(by_town.low), pytest.approx(by_town.high))
+    alone = appraisals.teacher(home.store, home.keys, SPEC, home.entry.version).promises["sales"]
+    assert len(of.promises["sales"].pulls) < len(alone.pulls)
 
 
 def test_what_another_version_answered_in_an_experiment_is_no_error_of_the_champion(home):

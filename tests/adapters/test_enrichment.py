@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from decimal import Decimal
-from pathlib import Path
 
+import polars as pl
 import pytest
-from pydantic import SecretStr
 
-from tasks.adapters.enrichment.client import Client, Provider, Unanswered
 from tasks.adapters.enrichment.work import work_on
 from tasks.adapters.sources import digest_source
 from tasks.core.digests import digest_of
-from tasks.core.enrichment.asking import contents, question
+from tasks.core.enrichment.asking import contents
 from tasks.core.enrichment.breaker import Fuse
 from tasks.core.enrichment.budget import BILLION, Tokens, cost, worst_case
+from tasks.core.enrichment.rows import Enriched
 from tasks.enrich import enrich
 from tasks.errors import (
     AccessDenied,
@@ -31,40 +30,18 @@ from tests.emulators.completions import (
     ANSWERED,
     SAID,
     SENT,
-    Completions,
     completion,
+    drip,
     echo_key,
     flood,
     good,
     half,
     hang,
     raw,
-    running,
     says,
     status,
 )
-from tests.enriching import ANSWER_COST, KEY, PATIENT_SECONDS, PRICE, World
-
-TEXTS = ("It rains", "It pours", "It is dry")
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setenv("GREENLIGHT_HOME", str(tmp_path / "home"))
-    return World(tmp_path).texts(TEXTS[0])
-
-
-@pytest.fixture
-def server() -> Iterator[Completions]:
-    with running() as started:
-        yield started
-
-
-@pytest.fixture
-def second() -> Iterator[Completions]:
-    with running() as started:
-        yield started
-
+from tests.enriching import ANSWER_COST, KEY, PRICE, TEXTS
 
 WRONG = completion(SAID | {"sentiment": 7})
 SHORT = {"Content_Length": len(completion()) - 30}
@@ -104,23 +81,26 @@ def test_a_server_that_misbehaves_is_asked_again_where_that_helps(world, server,
     assert (done.rows, done.ok, done.failed) == (1, int(not reason), int(bool(reason)))
 
 
-def test_a_server_that_hangs_is_left_after_the_timeout(world, server):
+def test_a_server_that_hangs_is_left_after_the_timeout_and_may_have_done_the_work(world, server):
     server.otherwise = hang
-    done, (row,) = world.ask(server.url, timeout=0.2, attempts=2)
-    assert row["reason"] == "primary small: no whole answer in 0.2 s"
-    # Nobody knows whether it did the work: what it may have cost counts.
-    assert eventually(lambda: len(server.asked) == 2, seconds=60)
-    assert done.asked == 2 and done.cost > 0
+    done, (row,) = world.ask(server.url, timeout=0.5, attempts=1)
+    assert row["reason"].startswith("primary small: no whole answer in 0.5 s")
+    # Nobody knows whether it did the work: what it may have cost counts, once it was asked.
+    assert done.asked == 1 and eventually(lambda: bool(server.asked) == (done.cost > 0), seconds=60)
 
 
-def test_an_answer_that_drips_is_left_when_its_time_is_up(server):
-    clock = iter((0.0, PATIENT_SECONDS + 1))
-    provider = Provider("primary", server.url, "small", PRICE, SecretStr(KEY))
-    client = Client(provider, timeout_seconds=PATIENT_SECONDS, answer_bytes=10**9, clock=clock.__next__)
-    server.script.append(flood)
-    with closing(client), pytest.raises(Unanswered, match="no whole answer in 120 s") as left:
-        client.ask(question("small", "It rains", 300))
-    assert left.value.billed
+@pytest.mark.parametrize("head", [True, False])
+def test_an_answer_that_drips_is_left_when_its_time_is_up_whatever_of_it_drips(world, server, head):
+    server.otherwise = drip(head=head)
+    done, (row,) = world.ask(server.url, timeout=0.5, attempts=1)
+    assert row["reason"].startswith("primary small: no whole answer in 0.5 s") and done.asked == 1
+
+
+def test_whoever_a_provider_points_to_is_not_asked(world, server, second):
+    server.otherwise = status(307, Location=f"{second.url}/chat/completions")
+    _, (row,) = world.ask(server.url)
+    assert row["reason"] == "primary small: HTTP 307"
+    assert (len(server.asked), second.asked, second.keys) == (1, [], [])
 
 
 def test_where_nobody_listens_nothing_is_spent(world):
@@ -212,6 +192,19 @@ def test_two_at_once_do_not_ask_for_the_same_rows(world, server):
         with pytest.raises(RunInProgress, match="another run of enrich-"):
             enrich(world.asked(), chain, lambda _: None)
     assert server.asked == []
+
+
+def test_two_files_at_once_share_one_cache(world, server):
+    def enriched(name: str) -> Enriched:
+        pl.DataFrame({"id": TEXTS, name: TEXTS}).write_csv(world.folder / f"{name}.csv")
+        asked = world.asked(source=world.folder / f"{name}.csv", out=world.folder / f"{name}.parquet", column=name)
+        with ExitStack() as stack:
+            return enrich(asked, world.chain(stack, (server.url,), {}), lambda _: None)
+
+    with ThreadPoolExecutor(2) as both:
+        done = list(both.map(enriched, ("text", "title")))
+    assert [each.ok for each in done] == [3, 3]
+    assert set(server.times) == set(TEXTS) and max(server.times.values()) <= 2
 
 
 def test_a_text_is_asked_once_by_one_model_with_one_prompt(world, server, monkeypatch):

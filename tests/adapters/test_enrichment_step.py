@@ -32,28 +32,10 @@ from tasks.errors import (
 from tests import watchdog
 from tests.command_line import CommandLine, said_plainly
 from tests.emulators import free_port
-from tests.emulators.completions import (
-    SAID,
-    Completions,
-    good,
-    running,
-)
-from tests.enriching import KEY, World
+from tests.emulators.completions import SAID, good
+from tests.enriching import KEY, TEXTS
 
 ROOT = Path(__file__).parents[2]
-TEXTS = ("It rains", "It pours", "It is dry")
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setenv("GREENLIGHT_HOME", str(tmp_path / "home"))
-    return World(tmp_path).texts(TEXTS[0])
-
-
-@pytest.fixture
-def server() -> Iterator[Completions]:
-    with running() as started:
-        yield started
 
 
 @pytest.fixture
@@ -143,6 +125,7 @@ def test_parquet_is_read_as_well_as_csv(world):
 def test_what_cannot_be_done_is_said_before_anything_is(world, changes, error, told):
     with pytest.raises(error, match=told):
         enrich(world.asked(**changes), LocalAnalyser(), lambda _: None)
+    assert not list(world.folder.glob("home/enrichment/work/*"))
 
 
 def test_a_file_that_is_there_stays_and_the_source_is_never_replaced(world):

@@ -13,6 +13,7 @@ from typing import Any
 SAID = {"language": "en", "sentiment": 0.5, "mood": "calm", "themes": ["rain"]}
 # What a good answer says it took.
 SENT, ANSWERED = 120, 20
+DRIPS = 3_000
 
 
 def completion(content: Any = SAID) -> bytes:
@@ -141,6 +142,25 @@ def flood(exchange: Exchange) -> None:
     exchange.send(200, b"", Content_Length=None, Connection="close")
     while not exchange.server.closing.is_set():
         exchange.wfile.write(b" " * 65_536)
+
+
+def drip(*, head: bool) -> Step:
+    """Answer well in the end, half a minute late: a byte at a time of the head, or of the body, each in good time."""
+
+    def step(exchange: Exchange) -> None:
+        body = b" " * DRIPS + completion()
+        lines = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nX-Slow: {'x' * DRIPS}\r\n\r\n".encode()
+        dripped, rest = (lines, body) if head else (body, b"")
+        exchange.close_connection = True
+        exchange.wfile.write(b"" if head else lines)
+        for byte in dripped:
+            if exchange.server.closing.wait(0.01):
+                return
+            exchange.wfile.write(bytes([byte]))
+            exchange.wfile.flush()
+        exchange.wfile.write(rest)
+
+    return step
 
 
 def echo_key(number: int) -> Step:

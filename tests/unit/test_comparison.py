@@ -172,3 +172,16 @@ def test_slices_of_all_targets_are_corrected_together_and_those_not_judged_do_no
 
 def test_nothing_to_correct_is_nothing():
     assert corrected([]) == ()
+
+
+def test_equal_copies_of_what_is_drawn_whole_make_no_interval_narrower():
+    chance = np.random.default_rng(3)
+    was, now = chance.normal(0, 1.0, 60), chance.normal(0, 0.9, 60)
+    told = {"target": "hit", "champion": "old", "margin": 0.02, "confidence": 0.95, "seed": 1}
+    alone = compare(np.zeros(60), was, now, **told)
+    fifths = [np.tile(each, 5) for each in (np.zeros(60), was, now)]
+    copies = compare(*fifths, entities=np.tile(np.arange(60), 5), **told)
+    assert copies.units == alone.units == 60 and copies.rows == 300
+    assert (copies.change.low, copies.change.high) == pytest.approx((alone.change.low, alone.change.high))
+    by_row = compare(*fifths, **told).change
+    assert by_row.high - by_row.low < 0.6 * (alone.change.high - alone.change.low)

@@ -14,7 +14,7 @@ from tasks.core.model_files import from_files
 from tasks.core.splitting import split
 from tasks.core.training import score_candidate
 from tasks.core.values import Blob, Evaluation, Scorecard
-from tasks.workloads.spec import Feature, Slice
+from tasks.workloads.spec import Column, Feature, Slice
 from tests.builders import quick, shops, shops_spec
 
 SPEC = shops_spec()
@@ -155,3 +155,20 @@ def test_evidence_with_its_blobs_is_an_evaluation(found):
 def test_noise_earns_no_skill():
     noise = ROWS.with_columns(sales=pl.Series(np.random.default_rng(4).lognormal(8, 1, 400)))
     assert evaluate(SPEC, noise, TARGET, WINNER, refit_on_all=False).judged.skill.low < 0
+
+
+def test_equal_copies_of_a_row_under_one_owner_leave_every_interval_as_wide_as_it_was():
+    owners = replace(SPEC.holdout, within="owner", repeats=1)
+    spec = shops_spec(holdout=owners, columns=(*SPEC.columns, Column("owner", "text", "whose it is")))
+    alone = shops(150).with_columns(pl.col("shop").alias("owner"))
+    copies = pl.concat(
+        [alone.with_columns(pl.format("{} of {}", "shop", pl.lit(copy)).alias("shop")) for copy in "abcd"]
+    )
+    copies = copies.with_columns(_row=pl.int_range(1, pl.len() + 1))
+    winner = replace(WINNER, algorithm="elastic_net", params=quick("elastic_net").params)
+    one, four = (evaluate(spec, rows, TARGET, winner, refit_on_all=False).judged for rows in (alone, copies))
+    assert four.rows_holdout == 4 * one.rows_holdout
+    for name in ("mae", "rmse_interval", "spearman_interval", "r2", "skill"):
+        narrow, wide = (getattr(each, name).high - getattr(each, name).low for each in (one, four))
+        # By rows it would be half as wide; the fits differ a little, and so do their errors.
+        assert wide == pytest.approx(narrow, rel=0.35), name

@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
 import pytest
 
+from tasks.adapters.neighbours import similar
 from tasks.core import likeness
 from tasks.core.likeness import find_likeness, from_files, to_files
 from tasks.errors import BadRequest, NotTrusted
@@ -89,6 +91,36 @@ def test_other_neighbours_than_at_publishing_are_not_trusted(graph):
         from_files(files)
     with pytest.raises(NotTrusted, match="not what this version writes"):
         from_files({name: content for name, content in files.items() if name != "index.usearch"})
+
+
+@pytest.mark.parametrize("broken", [lambda index: index[: len(index) // 2], lambda _: b"junk" * 100])
+def test_a_damaged_index_is_told_as_one(graph, broken):
+    files = to_files(graph)
+    files["index.usearch"] = broken(files["index.usearch"])
+    with pytest.raises(NotTrusted, match=r"index\.usearch is damaged"):
+        from_files(files)
+
+
+@pytest.mark.parametrize(
+    ("vector", "k", "sentence"),
+    [
+        ([0.0, np.nan], 1, "asked by y that are no finite numbers"),
+        ([0.0, 0.0, 0.0], 1, r"asked by numbers of shape \(3,\), and rows have 2"),
+        ([0.0, 0.0], 5, "5 nearest were asked for, and there are 4 rows"),
+        ([0.0, 0.0], 0, "0 nearest were asked for"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_with_a_reason(vector, k, sentence):
+    with pytest.raises(BadRequest, match=sentence):
+        find_likeness(PLANE, BY, "song", 7).nearest(np.array(vector, dtype=np.float32), k)
+
+
+def test_as_many_as_there_are_others_may_be_named_and_no_more():
+    alike = find_likeness(PLANE, BY, "song", 7)
+    bundle = SimpleNamespace(manifest=SimpleNamespace(version="1.0.0"))
+    assert [row["song"] for row in similar(bundle, alike, "a", 3).rows] == ["b", "d", "c"]
+    with pytest.raises(BadRequest, match="4 rows like a were asked for, of 3 others"):
+        similar(bundle, alike, "a", 4)
 
 
 def test_who_is_not_there_is_named():

@@ -72,6 +72,9 @@ def test_a_chance_is_judged_by_brier_and_stays_between_zero_and_one(rows):
     assert judged.rmse_interval.low < judged.rmse < judged.rmse_interval.high
     assert judged.spearman_interval.value == pytest.approx(judged.spearman)
     assert judged.skill.value > 0 and {"rule", "random"} <= {each.name for each in judged.baselines}
+    (sides,) = judged.told
+    assert sides.lines[0] == ("rows", f"{judged.rows_trained:,}", f"{judged.rows_holdout:,}", "19.9% held out")
+    assert sides.lines[2][0] == "mean hit (chance)" and abs(float(sides.lines[2][3].split()[0])) < 0.02
 
 
 def test_the_brier_score_rewards_the_true_chance_where_the_absolute_error_would_not():

@@ -6,8 +6,8 @@ provider says in a refusal is not told either, because some of them repeat the k
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+import asyncio
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -60,61 +60,61 @@ class Unanswered(Exception):
 
 
 class Client:
-    """A connection to a provider that no answer can flood and no silence can hold for long."""
+    """A connection to a provider that no answer can flood, and no silence or dripping can hold for long."""
 
-    def __init__(
-        self,
-        provider: Provider,
-        *,
-        timeout_seconds: float,
-        answer_bytes: int,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._seconds, self._most, self._clock = timeout_seconds, answer_bytes, clock
+    def __init__(self, provider: Provider, *, timeout_seconds: float, answer_bytes: int) -> None:
+        self._seconds, self._most = timeout_seconds, answer_bytes
         self._address = provider.url.rstrip("/") + PATH
         key = provider.key.get_secret_value()
-        self._http = httpx.Client(
+        self._runner, self._sent = asyncio.Runner(), False
+        self._http = httpx.AsyncClient(
             # Packed answers could unpack to any size.
             headers={"Accept-Encoding": "identity", **({"Authorization": f"Bearer {key}"} if key else {})},
             timeout=timeout_seconds,
+            # Whoever a provider points to is not given the text, nor the key.
             follow_redirects=False,
             trust_env=urlsplit(provider.url).hostname not in LOOPBACK,
         )
 
     def close(self) -> None:
         """Close what is open."""
-        self._http.close()
+        self._runner.run(self._http.aclose())
+        self._runner.close()
 
     def ask(self, question: Mapping[str, Any]) -> bytes:
         """Return the bytes of the answer; raises Unanswered, or Malformed where they are too many or packed."""
         with self._failures():
-            until = self._clock() + self._seconds
-            with self._http.stream("POST", self._address, json=question) as answer:
-                if answer.status_code != HTTPStatus.OK:
-                    raise _refusal(answer)
-                if answer.headers.get("Content-Encoding", "identity") != "identity":
-                    raise Malformed("the reply is packed, though it was asked for as it is")
-                return self._body(answer, until)
+            return self._runner.run(self._asked(question))
 
-    def _body(self, answer: httpx.Response, until: float) -> bytes:
-        body = bytearray()
-        for chunk in answer.iter_raw():
-            body += chunk
-            if len(body) > self._most:
-                raise Malformed(f"the reply is longer than {self._most:,} bytes")
-            # Each chunk may come in time and all of them take for ever.
-            if self._clock() > until:
-                raise httpx.ReadTimeout("the answer dripped")
-        return bytes(body)
+    async def _asked(self, question: Mapping[str, Any]) -> bytes:
+        # httpx bounds each read, and every byte of a head or a body may come in time; only a loop can end all of them.
+        self._sent = False
+        request = self._http.stream("POST", self._address, json=question, extensions={"trace": self._note})
+        async with asyncio.timeout(self._seconds), request as answer:
+            if answer.status_code != HTTPStatus.OK:
+                raise _refusal(answer)
+            if answer.headers.get("Content-Encoding", "identity") != "identity":
+                raise Malformed("the reply is packed, though it was asked for as it is")
+            body = bytearray()
+            async for chunk in answer.aiter_raw():
+                body += chunk
+                if len(body) > self._most:
+                    raise Malformed(f"the reply is longer than {self._most:,} bytes")
+            return bytes(body)
+
+    async def _note(self, event: str, _: Any) -> None:
+        self._sent = self._sent or event.endswith("send_request_headers.started")
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
         try:
             yield
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        except httpx.ConnectError as error:
             raise Unanswered(f"no connection ({type(error).__name__})", "again", billed=False) from None
-        except httpx.TimeoutException:
-            raise Unanswered(f"no whole answer in {self._seconds:g} s", "again", billed=True) from None
+        except (httpx.TimeoutException, TimeoutError):
+            # Whoever was never reached has done no work that costs.
+            never = "" if self._sent else ", not even a connection"
+            raise Unanswered(f"no whole answer in {self._seconds:g} s{never}", "again", billed=self._sent) from None
         except httpx.TransportError as error:
             raise Unanswered(f"the connection broke ({type(error).__name__})", "again", billed=True) from None
 

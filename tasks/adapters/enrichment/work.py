@@ -99,7 +99,7 @@ def work_on(home: Path, name: str, table: Table, source: Path) -> Iterator[Work]
     with workload_lock(locks, f"{LOCK}{name}", str(source)):
         _sweep([*folder.parent.glob("*"), *locks.glob(f"{LOCK}*")])
         if not _rows(folder).exists():
-            _copy(table, source, _rows(folder))
+            _begin(table, source, folder)
         with opened(_database(folder), DONE, SPENT) as connection:
             yield Work(folder, connection)
 
@@ -116,6 +116,14 @@ def _sweep(paths: Sequence[Path]) -> None:
             if time.time() - max(each.stat().st_mtime for each in (path, *path.glob("*"))) < GIVEN_UP_SECONDS:
                 continue
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _begin(table: Table, source: Path, folder: Path) -> None:
+    try:
+        _copy(table, source, _rows(folder))
+    except SourceUnusable:
+        folder.rmdir()
+        raise
 
 
 def _copy(table: Table, source: Path, to: Path) -> None:
