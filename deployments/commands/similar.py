@@ -48,7 +48,7 @@ def similar(
     else:
         found = neighbours.similar(bundle, alike, str(entity), k)
     lines = [f"most like {found.asked} among {found.of:,} rows of {workload} {found.version} ({found.method}):"]
-    lines += ["  " + "  ".join(str(value) for value in row.values()) for row in found.rows]
+    lines += ["  " + "  ".join(str(value) for value in row.values() if value is not None) for row in found.rows]
     screen.show(found, "\n".join(lines), json=json)
 
 
