@@ -64,7 +64,9 @@ def measure(store: Store, keys: Path, spec: Workload, ring: str, device: Device,
 def _taught(model: Model, asked: Any, batch: int, device: Device) -> list[str]:
     from tasks.core.learners.training_cost import cost
 
-    network = variants.network_of(model)
+    # Of several networks all are as large, and each was begun as the first.
+    whole = variants.network_of(model)
+    network, asked = whole.parts[0], whole.asked_of_parts(asked)
     devices: tuple[Device, ...] = ("cpu",) if device == "cpu" else ("cpu", "cuda")
     found = [cost(network, asked, batch, each, time.perf_counter) for each in devices]
     lines = [
