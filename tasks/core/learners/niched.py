@@ -196,7 +196,7 @@ def _continued(lesson: Lesson, given: Continuing) -> Continued:
     if not isinstance(before, Reader):
         raise UpdateRefused(
             f"the champion's {type(before).__name__.lower()} estimator is no single Transformer whose weights could go "
-            "on learning; retrain without update"
+            f"on learning{_because_of(before)}; what was fitted anew competes without it"
         )
     limit(lesson.threads)
     lesson = replace(lesson, layout=before.layout, odds=before.odds)
@@ -218,6 +218,11 @@ def _continued(lesson: Lesson, given: Continuing) -> Continued:
     if not updated.accepted:
         raise UpdateRefused(f"the update of the champion was {updated.reason}; the champion's weights stay")
     return Continued(weighing(before, updated.weights), (updated.table(),))
+
+
+def _because_of(before: Estimator) -> str:
+    own = ", ".join(before.kept) if isinstance(before, Niched) else ""
+    return f": its niches {own} have networks of their own" if own else ""
 
 
 def _judges(lesson: Lesson, given: Judging) -> Judges:
