@@ -104,7 +104,7 @@ def routed(answers: Sequence[Answers]) -> Answers:
     """Return what has every row answered at its place in *answers*."""
 
     def answer(asked: Routed) -> torch.Tensor:
-        found = asked.by.unique().tolist()
+        found = torch.unique(asked.by).tolist()
         if len(found) < 2:
             return answers[found[0] if found else 0](asked.asked)
         rows = [torch.nonzero(asked.by == place)[:, 0] for place in found]
