@@ -26,8 +26,11 @@ import contextlib, io, json, sys
 from dataclasses import replace
 from deployments.cli import main
 from tasks import workloads
+from tasks.core.learners import training_cost
 from tasks.workloads.spec import Candidate
 
+# Forty seconds of a C++ compiler's, where there is one.
+training_cost.compiling = lambda *given: "was not asked about"
 network = {"dimension": 8, "layers": 1, "hidden": 8, "epochs": 20, "learning_rate": 0.01, "batch": 32}
 spec = workloads.WORKLOADS["content"]
 spec = replace(
