@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
 from deployments import screen
 from deployments.options import Json, WorkloadName
@@ -45,7 +47,8 @@ def measure_network(
 ) -> None:
     """Time every way to run the champion's networks here, and an epoch of teaching them on GREENLIGHT_DEVICE.
 
-    Nothing is published. On a GPU also: peak memory, how busy it is, and the largest batch that fits.
+    Nothing is published: "serves" marks what would be chosen here. On a GPU also: peak memory, how busy it is, and the
+    largest batch that fits.
 
     Example: greenlight measure-network content
     """
@@ -55,6 +58,13 @@ def measure_network(
     spec = workloads.get(workload)
     with home.scratch(workload, "measure") as folder:
         found = network_costs.measure(home.store(), home.root() / "keys", spec, ring, home.device(), folder)
-    table = ways(found.ways)
-    lines = [f"{workload} {found.version}", "  ".join(table.header), *("  ".join(row) for row in table.rows)]
-    screen.show(found, "\n".join([*lines, *found.training]), json=json)
+    if json:
+        screen.show(found, "", json=True)
+        return
+    told, out = ways(found.ways), screen.console()
+    table = Table(*told.header, title=f"{workload} {found.version}, as it serves in {ring}", title_justify="left")
+    for row in told.rows:
+        table.add_row(*row)
+    out.print(table)
+    for line in found.training:
+        out.print(Text(line), soft_wrap=True)

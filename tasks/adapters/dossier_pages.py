@@ -44,7 +44,9 @@ from tasks.core.digests import canonical_json
 from tasks.core.dossier import Dossier
 from tasks.core.evidence import Evidence
 from tasks.core.page import beside, dossier_wording
+from tasks.core.page.candidates import tried
 from tasks.core.page.dossier import render
+from tasks.core.page.reliability import meant_of
 from tasks.core.page.sheet import Asking, Came, Fit, Landed, Mover, Ran, Rollback, Said, Sheet, TargetFacts
 from tasks.core.profile_shift import Shift, shifts
 from tasks.core.shadow import Cycle
@@ -142,7 +144,8 @@ class _Desk:
             coverage=each.coverage,
             coverage_least=round(each.coverage_wanted - policy.coverage_slack, 9),
             coverage_wanted=each.coverage_wanted,
-            told=each.told,
+            told=(*each.told, tried(self._evidence.scorecards, target)),
+            meant=meant_of(each),
         )
 
     def _variants(self) -> Iterator[Ran]:

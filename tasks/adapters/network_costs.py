@@ -6,6 +6,7 @@ For whoever wonders whether a GPU, another machine or another variant pays. Noth
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from typing import Any
 from tasks.adapters import contents, frames, serving, variants
 from tasks.adapters.store import Store
 from tasks.core import training
+from tasks.core.estimators import ALGORITHMS
 from tasks.core.learners.lesson import Device
 from tasks.core.models import Model
 from tasks.core.page.sheet import Ran
-from tasks.core.variants import choose
+from tasks.core.values import Evaluation
+from tasks.core.variants import ROWS_LEAST, choose
 from tasks.errors import BadRequest
 from tasks.workloads.spec import Workload
 
@@ -48,23 +51,39 @@ def measure(store: Store, keys: Path, spec: Workload, ring: str, device: Device,
         scores = choose([trial for trial, _ in tried]) if tried else ()
         ways += [Ran(each.target, score, timed[score.name]) for score in scores]
         if tried:
-            winner = training.choose(card for card in evidence.scorecards if card.target == each.target)
+            cards = (card for card in evidence.scorecards if card.target == each.target)
+            winner = training.choose(cards, spec.target(each.target).by)
             rows = frames.read(store, evidence.training_set.rows)
             asked = variants.asked_of(model, rows)
             batch = int(winner.params.get("batch", BATCH))
             told += [f"{each.target}: {line}" for line in _taught(model, asked, batch, device)]
     if not ways:
-        raise BadRequest(
-            f"what serves of {spec.name} in {ring}, version {bundle.manifest.version}, has no network that answers "
-            "enough rows to be measured"
-        )
+        raise BadRequest(_nothing_to_measure(spec.name, ring, bundle.manifest.version, evidence.evaluations))
     return NetworkCosts(spec.name, bundle.manifest.version, tuple(ways), tuple(told))
+
+
+def _nothing_to_measure(workload: str, ring: str, version: str, judged: Sequence[Evaluation]) -> str:
+    """Say who answers instead, or that there are too few rows, and what to do."""
+    known = ", ".join(name for name, each in ALGORITHMS.items() if each.variants)
+    networks = [each.target for each in judged if variants.has_network(each)]
+    if networks:
+        return (
+            f"the networks of {workload} in {ring}, version {version}, answer fewer than {ROWS_LEAST} holdout rows of "
+            f"{', '.join(networks)}: too few to measure; train on more rows: greenlight run {workload} --source PATH"
+        )
+    winners = ", ".join(f"{each.target} by {each.algorithm}" for each in judged)
+    return (
+        f"no network of {workload} serves in {ring}, version {version}: it answers {winners}, and what can be measured "
+        f"is {known}; name another ring with --ring, or another workload"
+    )
 
 
 def _taught(model: Model, asked: Any, batch: int, device: Device) -> list[str]:
     from tasks.core.learners.training_cost import cost
 
-    network = variants.network_of(model)
+    # Of several networks all are as large, and each was begun as the first.
+    whole = variants.network_of(model)
+    network, asked = whole.parts[0], whole.asked_of_parts(asked)
     devices: tuple[Device, ...] = ("cpu",) if device == "cpu" else ("cpu", "cuda")
     found = [cost(network, asked, batch, each, time.perf_counter) for each in devices]
     lines = [

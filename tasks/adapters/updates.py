@@ -19,7 +19,7 @@ from tasks.core.evidence import Evidence
 from tasks.core.run import Run
 from tasks.core.updating import UPDATE, Champion, Grown
 from tasks.core.values import Evaluation, Scorecard, TrainingSet
-from tasks.errors import UpdateRefused
+from tasks.errors import BadRequest, HomeDamaged, NotTrusted, UpdateRefused
 from tasks.workloads.spec import Candidate, Target
 
 
@@ -32,12 +32,18 @@ def pinned(run: Run, candidate: Candidate) -> Candidate:
 
 
 def has_ground(run: Run, target: Target, candidate: Candidate) -> bool:
-    """Say whether *candidate* has anything to begin from: an update is of a champion by its own algorithm."""
+    """Say whether *candidate* has anything to begin from: an update is of a champion by its own algorithm.
+
+    A champion that cannot be read any more is entered, to fail with the reason: what is fitted anew needs none.
+    """
     version = pinned(run, candidate).params.get(UPDATE)
     if not version:
         return UPDATE not in candidate.params
-    bundle = contents.open_verified(store(), root() / "keys", run.workload, str(version))
-    made = {each.target: each.algorithm for each in contents.evidence_of(bundle).evaluations}
+    try:
+        evidence = contents.evidence_of(contents.open_verified(store(), root() / "keys", run.workload, str(version)))
+    except (BadRequest, HomeDamaged, NotTrusted):
+        return True
+    made = {each.target: each.algorithm for each in evidence.evaluations}
     return made.get(target.name) == candidate.algorithm
 
 

@@ -117,9 +117,9 @@ def try_variants(
     asked = asked_of(model, rows)
     if count(asked) < variants.ROWS_LEAST:
         return []
-    files = _files(network, asked, folder)
+    files = _files(network, network.asked_of_parts(asked), folder)
     bench = _Bench(spec, model, rows, asked, clock)
-    return [bench.trial(name, files.get(name, b"")) for name in VARIANTS]
+    return [bench.trial(name, files.get(name, ())) for name in VARIANTS]
 
 
 def network_of(model: Model) -> Any:
@@ -148,15 +148,15 @@ class _Bench:
     asked: Any
     clock: Clock
 
-    def trial(self, name: str, made: bytes | str) -> tuple[Trial, Model | None]:
-        """Measure one variant; *made* is its file, nothing where it needs none, or why it could not be made."""
+    def trial(self, name: str, made: tuple[bytes, ...] | str) -> tuple[Trial, Model | None]:
+        """Measure one variant; *made* are its files, none where it needs none, or why it could not be made."""
         from tasks.core.learners.variants import opened
 
         if isinstance(made, str):
             return Trial(VariantScore(name, reason=made)), None
         estimator: Any = self.model.learned.estimator
         try:
-            variant = opened(name, estimator.network, made)
+            variant = opened(name, estimator.network, *made)
             served = self._served(variant)
             apart = float(np.abs(self._said(served) - self._said(self.model)).max())
         except (NotTrusted, RuntimeError) as error:
@@ -190,19 +190,19 @@ class _Bench:
             )
 
 
-def _files(network: Any, asked: Any, folder: Path) -> dict[str, bytes | str]:
-    """Return the file of every variant that has one, or why there is none."""
+def _files(network: Any, asked: Any, folder: Path) -> dict[str, tuple[bytes, ...] | str]:
+    """Return the files of every variant that has some, one for each part of the network, or why there are none."""
     from tasks.core.learners.onnx_export import exported
     from tasks.core.learners.variants import ONNX, ONNX_INT8, WITH_FILE
 
     try:
-        graph = exported(network, asked)
+        graphs = tuple(exported(each, asked) for each in network.parts)
     except TrainingBroke as error:
         return dict.fromkeys(WITH_FILE, str(error))
     try:
-        return {ONNX: graph, ONNX_INT8: onnx_files.quantized(graph, folder)}
+        return {ONNX: graphs, ONNX_INT8: tuple(onnx_files.quantized(each, folder) for each in graphs)}
     except TrainingBroke as error:
-        return {ONNX: graph, ONNX_INT8: str(error)}
+        return {ONNX: graphs, ONNX_INT8: str(error)}
 
 
 def note(store: Store, signer: Signer, workload: str, version: str, speeds: Mapping[str, Speeds]) -> None:

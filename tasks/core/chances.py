@@ -95,8 +95,12 @@ def reliability(actual: Floats, chance: Floats) -> tuple[Reliability, ...]:
 
 def calibration_error(actual: Floats, chance: Floats) -> float:
     """Return the expected calibration error over ten bins (Naeini et al. 2015): 0 where chances mean what they say."""
-    table = reliability(actual, chance)
-    return sum(each.rows * abs(each.said - each.came) for each in table) / actual.size
+    return off_by(reliability(actual, chance))
+
+
+def off_by(table: Sequence[Reliability]) -> float:
+    """Return the expected calibration error of a reliability table."""
+    return sum(each.rows * abs(each.said - each.came) for each in table) / sum(each.rows for each in table)
 
 
 def _logit(said: Floats) -> Floats:

@@ -133,13 +133,13 @@ def load_estimator(name: str, data: bytes, categories: tuple[int, ...]) -> Estim
     return estimator
 
 
-def run_as(estimator: Estimator, variant: str, content: bytes) -> Estimator:
-    """Return *estimator* with its network run as *variant*; NotTrusted if it has none or the file is not its."""
+def run_as(estimator: Estimator, variant: str, *contents: bytes) -> Estimator:
+    """Return *estimator* with its network run as *variant*; NotTrusted if it has none or the files are not its."""
     networks = importlib.import_module("tasks.core.learners.network")
     network = estimator.network if isinstance(estimator, networks.Networked) else None
     if network is None:
         raise NotTrusted(f"a variant {variant!r} of a network was found, and the model has no network; publish again")
-    made = importlib.import_module("tasks.core.learners.variants").opened(variant, network, content)
+    made = importlib.import_module("tasks.core.learners.variants").opened(variant, network, *contents)
     changed: Estimator = estimator.run_as(made)  # type: ignore[attr-defined]  # checked above, by an import at run time
     return changed
 

@@ -40,6 +40,8 @@ MISSING = "missing"
 BARE_SLICE = "inputs"
 ROWS_SHUFFLED_MOST = 2_000
 SHUFFLES = 3
+# What is made of a chance that a learner said.
+PLATT, SHIFT = "Platt's curve", "the mean residual"
 
 # Columns of the sums a bootstrap draws from.
 COUNT, ERROR, NAIVE, SQUARE, LABEL, LABEL_SQUARE = range(6)
@@ -216,7 +218,14 @@ def _judged(hearing: _Hearing, rows_trained: int, *, refitted: bool) -> Judged:
         aspects=aspect_weights(hearing.model.learned),
         calibration_error=calibration_error(actual, predicted) if chance else None,
         reliability=reliability(actual, predicted) if chance else (),
+        **(_before_correction(hearing, actual) if chance else {}),
     )
+
+
+def _before_correction(hearing: _Hearing, actual: Floats) -> dict[str, Any]:
+    said = np.clip(hearing.model.learned.link(hearing.holdout), 0.0, 1.0)
+    curved = hearing.model.full.correction.slope
+    return {"uncorrected": reliability(actual, said), "corrected_by": PLATT if curved else SHIFT}
 
 
 def _terms(predictions: pl.DataFrame, target: Target) -> Floats:

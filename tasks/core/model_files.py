@@ -20,8 +20,8 @@ from tasks.workloads.spec import Feature
 
 FORMAT = 1
 DESCRIPTION = "model.json"
-# What runs the model's network, where that is not the weights as they were fitted; they stay the model's truth.
-VARIANT, NETWORK = "variant", "network.onnx"
+# What runs the model's networks, where that is not the weights as they were fitted; they stay the model's truth.
+VARIANT, GRAPH = "variant", ".onnx"
 
 
 def to_files(model: Model) -> dict[str, bytes]:
@@ -45,14 +45,22 @@ def to_files(model: Model) -> dict[str, bytes]:
     named = {VARIANT: variant.name} if variant else {}
     description = json.dumps(plain | named, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False).encode()
     files = {DESCRIPTION: description, ALGORITHMS[learned.algorithm].file: learned.estimator.to_bytes()}
-    return files | ({NETWORK: variant.content} if variant and variant.content else {})
+    contents = variant.contents if variant else ()
+    return files | dict(zip(network_files(len(contents)), contents, strict=True))
+
+
+def network_files(count: int) -> tuple[str, ...]:
+    """Return the names of the files of *count* networks, in their order."""
+    return tuple(f"network{f'-{place}' if place else ''}{GRAPH}" for place in range(count))
 
 
 def from_files(files: Mapping[str, bytes]) -> Model:
     """Return the model of these files; NotTrusted for a missing, extra or unreadable one, or a type not listed."""
     plain = _description(files)
     name = plain["algorithm"]
-    wanted = {DESCRIPTION, ALGORITHMS[name].file} | ({NETWORK} if plain.get(VARIANT, "").startswith("onnx") else set())
+    has_graphs = plain.get(VARIANT, "").startswith("onnx")
+    networks = network_files(max(1, sum(each.endswith(GRAPH) for each in files)) if has_graphs else 0)
+    wanted = {DESCRIPTION, ALGORITHMS[name].file, *networks}
     if set(files) != wanted:
         raise NotTrusted(
             f"a {name} model has the files {sorted(wanted)}, and {sorted(files)} were found; it was not loaded."
@@ -62,7 +70,7 @@ def from_files(files: Mapping[str, bytes]) -> Model:
         encoder = Encoder.from_json(plain["encoder"])
         estimator = load_estimator(name, files[ALGORITHMS[name].file], encoder.category_columns)
         if VARIANT in plain:
-            estimator = run_as(estimator, plain[VARIANT], files.get(NETWORK, b""))
+            estimator = run_as(estimator, plain[VARIANT], *(files[each] for each in networks))
         features = tuple(Feature(**feature) for feature in plain["features"])
         learned = Learned(name, features, encoder, Scale(**plain["scale"]), estimator)
         learned = replace(learned, previous=plain.get("previous", ""), trend=plain.get("trend", ""))

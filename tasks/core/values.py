@@ -224,10 +224,10 @@ class Judged:
     the policy has the shipped model refitted on all rows. ``model`` is the folder of the model inside the bundle.
     ``mae`` judges the conditional median (``predicted``), ``rmse`` and ``r2`` the conditional mean (``expected``).
     ``importances`` is the rise of MAE, as a share of it, when a feature is shuffled. Of a chance every ``mae`` is the
-    Brier score, and ``reliability`` says how often it came by what was said. The last two intervals are None in
-    evidence written before there were any. ``aspects`` are the weights of an estimator that weighs any; ``told`` is
-    how alike both sides of the split are, where groups were parted so, and what the learner has to say of itself, such
-    as which of its parts were kept and why.
+    Brier score, and ``reliability`` says how often it came by what was said, ``uncorrected`` the same of what the
+    learner said before ``corrected_by``. The last two intervals are None in evidence written before there were any.
+    ``aspects`` are the weights of an estimator that weighs any; ``told`` is how alike both sides of the split are, where
+    groups were parted so, and what the learner has to say of itself, such as which of its parts were kept and why.
     """
 
     target: str
@@ -254,6 +254,8 @@ class Judged:
     told: tuple[Table, ...] = field(default=(), kw_only=True)
     calibration_error: float | None = field(default=None, kw_only=True)
     reliability: tuple[Reliability, ...] = field(default=(), kw_only=True)
+    uncorrected: tuple[Reliability, ...] = field(default=(), kw_only=True)
+    corrected_by: str = field(default="", kw_only=True)
 
     @property
     def mase(self) -> float | None:

@@ -111,3 +111,9 @@ def test_compiling_without_a_compiler_says_why_not(monkeypatch):
     monkeypatch.setattr(training_cost.shutil, "which", lambda name: None)
     taught = training_cost.Taught(Numbers(torch.ones(2, 3)), torch.ones(2))
     assert "there is none" in training_cost.compiling(LINE, taught, "cpu", perf_counter)
+
+
+def test_a_batch_larger_than_all_rows_is_filled_with_them_again(monkeypatch):
+    monkeypatch.setattr(training_cost, "compiling", lambda *given: "was not asked about")
+    told = training_cost.cost(LINE, Numbers(torch.ones(10, 3)), 16, "cpu", perf_counter)
+    assert (told.rows, told.batch) == (10, 16) and told.epoch_seconds > 0

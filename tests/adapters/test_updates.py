@@ -16,6 +16,7 @@ from tasks.core.learners import niched
 from tasks.core.run import Run
 from tasks.core.updating import HELD
 from tasks.core.values import TrainingSet
+from tasks.errors import HomeDamaged
 from tasks.train import cross_validate
 from tasks.workloads.spec import Candidate
 from tests.builders import shops
@@ -24,6 +25,8 @@ from tests.unit.test_updating import PARAMS, SPEC, TARGET, later
 
 RUN = Run("shops", "s", "d", "run", "c", "p", "2026-02-02")
 WHOLE, UPDATE = Candidate("transformer", PARAMS), Candidate("transformer", PARAMS | {"update": True})
+
+VERSIONED = Candidate("transformer", PARAMS | {"update": "v1"})
 
 
 @pytest.fixture
@@ -51,6 +54,17 @@ def test_where_nothing_serves_an_update_is_a_failed_scorecard(place):
     assert card.status == "failed" and "nothing serves in dev yet" in card.reason
     assert card.title == "transformer updated"
     assert updates.has_ground(RUN, TARGET, WHOLE) and not updates.has_ground(RUN, TARGET, UPDATE)
+
+
+def test_a_champion_that_cannot_be_read_any_more_stops_its_update_and_nothing_else(place, monkeypatch):
+    def damaged(*given):
+        raise HomeDamaged("the evidence of shops v1 is of another format")
+
+    monkeypatch.setattr(updates, "pinned", lambda run, candidate: VERSIONED)
+    monkeypatch.setattr(updates.contents, "open_verified", damaged)
+    assert updates.has_ground(RUN, TARGET, UPDATE)
+    card = updates.judged(RUN, today(place, shops(100)), TARGET, VERSIONED)
+    assert card.status == "failed" and "of another format" in card.reason
 
 
 def test_an_update_of_what_serves_is_judged_evaluated_and_leaves_its_experience(place):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -19,13 +22,16 @@ from tasks.core import golden
 from tasks.core.digests import canonical_json
 from tasks.core.evaluation import evaluate
 from tasks.core.evaluation import golden as golden_sample
-from tasks.core.model_files import from_files
+from tasks.core.model_files import from_files, to_files
+from tasks.core.models import Model, calibrate
 from tasks.core.training import score_candidate
 from tasks.core.values import Evaluation, TrainingSet
 from tasks.core.variants import Speed, Trial, score
 from tasks.errors import HomeDamaged, NotTrusted
 from tasks.workloads.spec import Feature
 from tests.builders import quick, shops, shops_spec
+from tests.towns import SPEC as TOWNS
+from tests.towns import learned_by_town, towns
 
 SPEC = shops_spec(features=(*shops_spec().features, Feature("past", "series", "planted", width=2)))
 
@@ -109,7 +115,7 @@ def test_every_variant_is_made_measured_and_says_what_was_fitted(place, judged):
     assert all(trial.speed is not None and trial.score.size for trial, _ in tried)
     apart = {trial.score.name: trial.score.apart for trial, _ in tried}
     assert apart["fp32"] == 0.0 and apart["onnx"] < 1e-5 and 0 < apart["onnx-int8"] < 0.2
-    graph = tried[1][1].learned.estimator.variant.content
+    graph = tried[1][1].learned.estimator.variant.contents[0]
     assert b"lstm_fit" not in graph and str(folder).encode() not in graph
 
 
@@ -125,6 +131,35 @@ def test_times_are_noted_once_and_only_by_us(place):
     path.write_bytes(path.read_bytes().replace(b"1.0", b"0.1"))
     with pytest.raises((NotTrusted, HomeDamaged)):
         variants.noted(store, trust, "shops", "v1")
+
+
+@pytest.mark.slow
+def test_each_network_of_a_winner_with_niches_is_run_as_the_variant_and_another_process_says_the_same(tmp_path):
+    learned, rows = learned_by_town(), towns(600, 4)
+    known = calibrate(learned.link(rows), learned.scale.link(rows["sales"].to_numpy()), log=True)
+    model = Model("sales", "US$", learned, (), known, known)
+    tried = {trial.score.name: (trial, served) for trial, served in variants.try_variants(TOWNS, model, rows, tmp_path)}
+    assert all(trial.speed is not None and trial.score.error for trial, _ in tried.values())
+    assert tried["fp32"][0].score.apart == 0.0 and tried["onnx"][0].score.apart < 1e-5
+    served = tried["onnx-int8"][1]
+    assert set(served.learned.scored_by(rows)) == set(learned.scored_by(rows)) > {"common"}
+    assert np.abs(served.predict(rows) / model.predict(rows) - 1).max() < 0.5
+    files = to_files(served) | {"golden": canonical_json(golden.answered(golden_sample(rows, model), served))}
+    assert {"network.onnx", "network-1.onnx"} <= set(files)
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    asked = (
+        "import json, sys, pathlib\n"
+        "from tasks.core import golden\n"
+        "from tasks.core.model_files import from_files\n"
+        "files = {name: (pathlib.Path(sys.argv[1]) / name).read_bytes() for name in sys.argv[2:]}\n"
+        "sample = json.loads(files.pop('golden'))\n"
+        "model = from_files(files)\n"
+        "print(model.learned.estimator.variant.name, golden.largest_difference(sample, model))\n"
+    )
+    said = subprocess.run([sys.executable, "-c", asked, str(tmp_path), *files], check=True, stdout=subprocess.PIPE)
+    name, apart = said.stdout.decode().split()
+    assert name == "onnx-int8" and float(apart) < 1e-6
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.core.chances import Curve, Round, calibration_error, curve_helps, fit_curve, reliability
+from tasks.core.chances import Curve, Round, calibration_error, curve_helps, fit_curve, off_by, reliability
+from tasks.core.evaluation import evaluate
 from tasks.core.models import calibrate
-from tasks.core.training import in_unit, rounds, scorecard
+from tasks.core.page.reliability import meant_of
+from tasks.core.splitting import split
+from tasks.core.training import in_unit, rounds, score_candidate, scorecard
 from tasks.core.values import Reliability
-from tasks.workloads.spec import Target
-from tests.builders import quick
+from tasks.workloads.spec import Column, Target
+from tests.builders import quick, shops, shops_spec
 
 CHANCE = Target("good", "good", "whether it is good", "chance", "chance")
 
@@ -77,3 +80,16 @@ def test_the_reliability_table_and_its_error_by_hand():
 def test_the_error_of_a_chance_is_called_what_it_is():
     assert CHANCE.error_name == "Brier score"
     assert Target("sales", "sales", "sales", "US$").error_name == "mean absolute error"
+
+
+def test_the_evidence_of_a_chance_tells_what_the_learner_said_before_it_was_corrected():
+    rows = shops(300).with_columns(good=(pl.col("area") > 60).cast(pl.Float64))
+    spec = shops_spec(columns=(*shops_spec().columns, Column("good", "float", "good")), targets=(CHANCE,), slices=())
+    card = score_candidate(spec, rows, CHANCE, quick("elastic_net")).scorecard
+    done = evaluate(spec, rows, CHANCE, card, refit_on_all=False)
+    holdout = rows[split(spec, rows, CHANCE).holdout]
+    said = np.clip(done.model.learned.link(holdout), 0, 1)
+    assert done.judged.uncorrected == reliability(holdout["good"].to_numpy(), said)
+    assert done.judged.corrected_by == ("Platt's curve" if done.model.full.correction.slope else "the mean residual")
+    assert off_by(done.judged.reliability) == pytest.approx(done.judged.calibration_error)
+    assert meant_of(done.judged).answered == done.judged.reliability

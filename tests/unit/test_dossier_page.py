@@ -19,6 +19,7 @@ from tasks.core.differences import Known, differences
 from tasks.core.digests import canonical_json
 from tasks.core.gates import Incumbent
 from tasks.core.page.dossier import render
+from tasks.core.page.reliability import Meant
 from tasks.core.page.sheet import (
     Asking,
     CalibrationBin,
@@ -36,7 +37,7 @@ from tasks.core.page.sheet import (
 from tasks.core.paired import Odds
 from tasks.core.profile_shift import shifts
 from tasks.core.shadow import Cycle, Difference
-from tasks.core.values import Interval, StageTime, Table, VariantScore, Verdict
+from tasks.core.values import Interval, Reliability, StageTime, Table, VariantScore, Verdict
 from tasks.core.variants import Speed
 from tests.browser import CHROMIUM, overhang, seen
 from tests.deciding import dossier
@@ -112,6 +113,14 @@ def sheet() -> Sheet:
 def with_dossier(**changes) -> Sheet:
     """The sheet of a dossier that is another one in *changes*."""
     return replace(sheet(), dossier=replace(ASKED, **changes))
+
+
+def with_a_chance() -> Sheet:
+    """The sheet of a target whose answers are chances, said of 150 rows."""
+    answered = (Reliability(0.1, 0.2, 100, 0.15, 0.12), Reliability(0.6, 0.7, 50, 0.64, 0.7))
+    said = (Reliability(0.3, 0.4, 100, 0.35, 0.12), Reliability(0.5, 0.6, 50, 0.55, 0.7))
+    meant = Meant("sales", answered, said, "Platt's curve")
+    return replace(sheet(), targets=(replace(sheet().targets[0], meant=meant),))
 
 
 def words(page: str) -> str:
@@ -369,6 +378,25 @@ def test_hostile_text_changes_nothing_but_words(page, text):
     assert not re.search("[\x00-\x08\x1b\u202a-\u202e\u2066-\u2069\ud800-\udfff]", found)
     shown = text.replace("\u202e", "\\u202e").replace("\u202c", "\\u202c")
     assert words(found).count(shown.replace("\x00\x1b", "\\u0000\\u001b").replace("\udcff", "\\udcff")) >= 15
+
+
+def test_a_chance_says_how_far_it_is_from_how_often_it_came_before_and_after_it_was_corrected():
+    page = render(with_a_chance())
+    said = " ".join(words(page).split())
+    # (100 · 0.03 + 50 · 0.06) / 150, and (100 · 0.23 + 50 · 0.15) / 150.
+    assert "expected calibration error, as answered 0.040 before correction 0.203 corrected by Platt's curve" in said
+    assert "sales: does a chance mean what it says?" in said and "sales: calibration" not in said
+    # 12 of 100 came: Wilson's interval at 95 %.
+    assert "10 to 20 % 100 15.0 % 12.0 % 7 to 20 % −3.0 %" in said
+    assert "100 rows" in said and "as answered" in said
+    twin = json.loads(canonical_json(with_a_chance()))["targets"][0]["meant"]
+    assert twin["answered"][0]["came"] == 0.12 and twin["corrected_by"] == "Platt's curve"
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_of_a_chance_is_never_wider_than_the_screen(tmp_path: Path, width: int):
+    assert overhang(render(with_a_chance()), tmp_path, width) == "wide 0"
 
 
 def test_the_same_sheet_gives_the_same_bytes(page):

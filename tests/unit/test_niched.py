@@ -5,37 +5,28 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import polars as pl
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
 
 from tasks.core.learners.lesson import Chained, Telling
-from tasks.core.learners.niched import NICHES, Niched, from_bytes
+from tasks.core.learners.network import Several, Variant
+from tasks.core.learners.niched import NICHES, Niched, from_bytes, weighing
 from tasks.core.learners.transformer import Reader
-from tasks.core.models import label_unit, learn
+from tasks.core.learners.variants import opened
+from tasks.core.model_files import from_files, network_files, to_files
+from tasks.core.models import Model, calibrate
 from tasks.core.training import score_candidate
 from tasks.errors import NotTrusted
 from tasks.workloads.spec import Candidate
-from tests.builders import shops, shops_spec
-
-SPEC = shops_spec(always_known=(), slices=())
-(TARGET,) = SPEC.targets
-# Too short a fit to find out that one town is another world.
-PARAMS = {"dimension": 8, "hidden": 8, "epochs": 2, "learning_rate": 0.03, "batch": 64, "niches": "town"}
-
-
-def towns(count: int, seed: int = 1) -> pl.DataFrame:
-    """Return shops; in Cork they sell the more the fewer come."""
-    upside_down = pl.when(pl.col("town") == "Cork").then(1e6 / pl.col("area")).otherwise(pl.col("sales"))
-    return shops(count, seed).with_columns(upside_down.alias("sales"))
+from tests.builders import shops
+from tests.towns import PARAMS, SPEC, TARGET, learned_by_town
 
 
 @pytest.fixture(scope="module")
 def learned():
-    rows = towns(1_200)
-    unit = label_unit(TARGET, rows["sales"].to_numpy())
-    return learn(SPEC, rows, TARGET, Candidate("transformer", PARAMS), unit=unit)
+    return learned_by_town()
 
 
 def test_a_niche_that_is_better_answers_its_rows_and_says_so(learned):
@@ -58,6 +49,36 @@ def test_a_network_with_niches_that_went_through_bytes_says_the_same_bit_for_bit
     common = replace(learned.estimator, weights={})
     assert isinstance(from_bytes(common.to_bytes()), Reader)
     assert set(common.scored_by(x)) == {"common"}
+
+
+def test_every_network_runs_in_eight_bits_and_answers_the_rows_that_are_its_own(learned):
+    x, estimator = learned.design(shops(80, 3)), learned.estimator
+    served = estimator.run_as(opened("int8", estimator.network))
+    by = np.array(served.scored_by(x))
+    assert len(set(by)) > 1
+    for name in set(by):
+        own = weighing(estimator.common, estimator.weights.get(name, estimator.common.weights))
+        alone = own.run_as(opened("int8", own.network)).predict(x[by == name])
+        assert served.predict(x)[by == name].tolist() == pytest.approx(alone.tolist(), abs=1e-6)
+        assert served.predict(x)[by == name].tolist() != pytest.approx(own.predict(x[by == name]).tolist(), abs=1e-6)
+    assert served.predict(x[:0]).size == 0
+    common = estimator.common.network
+    assert Several.of([common, common]).size == common.size
+
+
+def test_a_bundles_model_with_niches_keeps_a_graph_for_each_network(learned):
+    model = Model("sales", "US$", learned, (), *[calibrate(np.ones(9), np.ones(9), log=True)] * 2)
+    graphs = tuple(bytes([place]) for place in range(len(learned.estimator.network.parts)))
+    kept = Variant("onnx", learned.estimator.network.answer, lambda: 0, graphs)
+    files = to_files(replace(model, learned=replace(learned, estimator=learned.estimator.run_as(kept))))
+    assert {"network.onnx", "network-1.onnx"} <= set(files) == {*to_files(model), *network_files(len(graphs))}
+    for spoiled, reason in (
+        ({name: each for name, each in files.items() if name != "network-1.onnx"}, "has the files|with 1 files"),
+        (files | {"network-9.onnx": b"1"}, "has the files"),
+        (files, "network.onnx cannot be"),
+    ):
+        with pytest.raises(NotTrusted, match=reason):
+            from_files(spoiled)
 
 
 def test_a_file_whose_niches_are_not_the_networks_is_not_loaded(learned):

@@ -130,7 +130,7 @@ def test_a_graph_says_what_the_fitted_weights_say():
 )
 def test_a_file_that_is_not_this_networks_is_not_opened(name, content, said):
     with pytest.raises(NotTrusted, match=said):
-        opened(name, LINE, content)
+        opened(name, LINE, *([content] if content else []))
 
 
 def test_eight_bit_layers_say_nearly_the_same_in_a_quarter_of_the_room():

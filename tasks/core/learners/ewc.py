@@ -95,7 +95,8 @@ def update(
         for judges in (experience.judges_new, experience.judges_old)
     )
     faults = list(_faults(new, old, margin))
-    reason = f"rolled back, {' and '.join(faults)}" if faults else "accepted"
+    both = f"{NEW} {_said(new)}; {OLD} {_said(old)}"
+    reason = f"rolled back, {' and '.join(faults)}: {both}" if faults else "accepted"
     return Updated(before if faults else fitted.weights, not faults, reason, new, old)
 
 
@@ -142,9 +143,9 @@ def _faults(new: Duel, old: Duel, margin: float) -> list[str]:
     """Say what speaks against the update; a figure that is no number does."""
     faults = []
     if not new.change.high < 0:
-        faults.append(f"the loss over {new.rows:,} {NEW} does not surely fall ({_said(new)})")
+        faults.append(f"the loss over {new.rows:,} {NEW} does not surely fall")
     if not old.change.high <= margin:
-        faults.append(f"that over {old.rows:,} {OLD} may rise by more than {margin:.0%} ({_said(old)})")
+        faults.append(f"that over {old.rows:,} {OLD} may rise by more than {margin:.0%}")
     return faults
 
 

@@ -1,12 +1,13 @@
 """A network as it is fitted here: weights, and a pure function of them and of what is asked; and whatever runs it.
 
-An estimator with a network in it says which rows the network answers and may have another variant answer them. Making
-variants is ``variants``; measuring and choosing them belongs elsewhere.
+An estimator with a network in it says which rows the network answers and may have another variant answer them. Several
+networks that share out the rows are one, too. Making variants is ``variants``; measuring and choosing them belongs
+elsewhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, runtime_checkable
@@ -14,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from tasks.core.learners.capacity import NoRoom, room
-from tasks.core.learners.lesson import Floats
+from tasks.core.learners.lesson import Device, Floats
 from tasks.errors import OutOfMemory
 
 # So many rows are answered at once: a network's inner numbers of a whole part of a batch would fill gigabytes.
@@ -39,13 +40,83 @@ class Network:
 
     @property
     def size(self) -> int:
-        """How many bytes the weights take."""
-        return sum(each.numel() * each.element_size() for each in self.weights.values())
+        """How many bytes the weights take, those that are used twice counted once."""
+        return sum({id(each): each.numel() * each.element_size() for each in self.weights.values()}.values())
+
+    @property
+    def parts(self) -> tuple[Network, ...]:
+        """Return the networks it is made of."""
+        return (self,)
+
+    def joined(self, answers: Sequence[Answers]) -> Answers:
+        """Return one way to answer out of one for each part."""
+        return answers[0]
+
+    def asked_of_parts(self, asked: Any) -> Any:
+        """Return what is *asked* as a part takes it."""
+        return asked
+
+
+@dataclass(frozen=True)
+class Routed:
+    """What several networks are asked: n places of those that are to answer, and the n rows."""
+
+    by: torch.Tensor
+    asked: Any
+
+    def of(self, rows: torch.Tensor) -> Routed:
+        """Return some of the rows."""
+        return Routed(self.by[rows], self.asked.of(rows))
+
+    def on(self, device: Device) -> Routed:
+        """Return it on *device*."""
+        return Routed(self.by.to(device), self.asked.on(device))
+
+
+@dataclass(frozen=True)
+class Several(Network):
+    """Networks of one kind, each of which answers the rows that are its own."""
+
+    members: tuple[Network, ...] = ()
+
+    @classmethod
+    def of(cls, members: Sequence[Network]) -> Several:
+        """Return *members* as one network."""
+        weights = {f"{place}.{name}": w for place, each in enumerate(members) for name, w in each.weights.items()}
+        answer = routed([each.answer for each in members])
+        return cls(weights, lambda _, asked: answer(asked), Routed, tuple(members))
+
+    @property
+    def parts(self) -> tuple[Network, ...]:
+        """Return the networks, in the order of their places."""
+        return self.members
+
+    def joined(self, answers: Sequence[Answers]) -> Answers:
+        """Return what asks each of *answers* for the rows of its network."""
+        return routed(answers)
+
+    def asked_of_parts(self, asked: Any) -> Any:
+        """Return the rows, whoever is to answer them."""
+        return asked.asked
+
+
+def routed(answers: Sequence[Answers]) -> Answers:
+    """Return what has every row answered at its place in *answers*."""
+
+    def answer(asked: Routed) -> torch.Tensor:
+        found = torch.unique(asked.by).tolist()
+        if len(found) < 2:
+            return answers[found[0] if found else 0](asked.asked)
+        rows = [torch.nonzero(asked.by == place)[:, 0] for place in found]
+        said = torch.cat([answers[place](asked.asked.of(own)) for place, own in zip(found, rows, strict=True)])
+        return said[torch.argsort(torch.cat(rows))]
+
+    return answer
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A network made ready to run in one way; *content* is its file where it needs one beside the fitted weights.
+    """A network made ready to run in one way; *contents* are its parts' files where they need one beside the weights.
 
     ``sized`` says how many bytes it takes, once it has answered.
     """
@@ -53,7 +124,7 @@ class Variant:
     name: str
     answer: Answers
     sized: Callable[[], int]
-    content: bytes = b""
+    contents: tuple[bytes, ...] = ()
 
 
 @runtime_checkable

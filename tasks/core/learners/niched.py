@@ -22,9 +22,10 @@ from tasks.core.learners.duel import Judges
 from tasks.core.learners.ewc import Experience
 from tasks.core.learners.fitting import Weights
 from tasks.core.learners.lesson import Continuing, Estimator, Floats, Judging, Lesson
+from tasks.core.learners.network import Routed, Several, Variant
 from tasks.core.learners.niches import COMMON, Grounds, raise_niches
 from tasks.core.learners.torch_mlp import limit
-from tasks.core.learners.transformer import Reader, course_of, fit_transformer, material_of
+from tasks.core.learners.transformer import Reader, answered, course_of, fit_transformer, material_of
 from tasks.core.values import Table
 from tasks.errors import BadRequest, NotTrusted, UpdateRefused
 
@@ -37,7 +38,8 @@ NICHES = "niches"
 class Niched:
     """The common network and the weights of the niches that were kept; ``names`` are all levels of the category.
 
-    ``tables`` is what the fit has to say; a file does not keep it.
+    ``tables`` is what the fit has to say; a file does not keep it. ``variant`` runs all of them where they are not run
+    as they were fitted.
     """
 
     common: Reader
@@ -45,19 +47,41 @@ class Niched:
     names: tuple[str, ...]
     weights: Mapping[str, Weights]
     tables: tuple[Table, ...] = ()
+    variant: Variant | None = None
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Return the niches that have weights of their own, in order."""
+        return tuple(sorted(self.weights))
+
+    @property
+    def network(self) -> Several:
+        """Return the common network and those of the niches, in order, as one."""
+        niches = (weighing(self.common, self.weights[name]) for name in self.kept)
+        return Several.of([each.network for each in (self.common, *niches)])
+
+    def asked(self, x: Floats) -> Routed:
+        """Return what the networks are asked: they answer every row, each by the one that is its own."""
+        return Routed(torch.from_numpy(self._answering(x)), self.common.asked(x))
+
+    def run_as(self, variant: Variant) -> Niched:
+        """Return the estimator with *variant* in the networks' place."""
+        return replace(self, variant=variant)
 
     def predict(self, x: Floats) -> Floats:
         """Return one standardised prediction per row."""
-        by, answer = np.array(self.scored_by(x)), np.zeros(len(x))
-        for name in sorted(set(by)):
-            reader = self.common if name == COMMON else weighing(self.common, self.weights[name])
-            answer[by == name] = reader.predict(x[by == name])
-        return answer
+        return answered(self.variant or self.network, self.asked(x), self.common.odds)
 
     def scored_by(self, x: Floats) -> list[str]:
         """Return the niche that answers each row, or that the common network does."""
-        found = [self.names[place] if place >= 0 else "" for place in places(x, self.column)]
-        return [name if name in self.weights else COMMON for name in found]
+        names = (COMMON, *self.kept)
+        return [names[place] for place in self._answering(x)]
+
+    def _answering(self, x: Floats) -> npt.NDArray[np.intp]:
+        """Return the place of the network that answers each row; the common one is the first."""
+        own = [self.kept.index(name) + 1 if name in self.weights else 0 for name in self.names]
+        # Last, so at −1: whoever is of no level.
+        return np.array([*own, 0], dtype=np.intp)[places(x, self.column)]
 
     def told(self) -> tuple[Table, ...]:
         """Return how each niche compares with the common network."""
@@ -68,9 +92,9 @@ class Niched:
         if not self.weights:
             return self.common.to_bytes()
         kept = safetensors.torch.load(self.common.to_bytes())
-        about = {"column": self.column, "names": self.names, "kept": sorted(self.weights)}
+        about = {"column": self.column, "names": self.names, "kept": self.kept}
         kept[NICHES] = torch.frombuffer(bytearray(json.dumps(about).encode()), dtype=torch.uint8)
-        for number, name in enumerate(sorted(self.weights)):
+        for number, name in enumerate(self.kept):
             for weight, own in self.weights[name].items():
                 if not torch.equal(own, self.common.weights[weight]):
                     kept[f"niche{number}.{weight}"] = own
@@ -172,7 +196,7 @@ def _continued(lesson: Lesson, given: Continuing) -> Continued:
     if not isinstance(before, Reader):
         raise UpdateRefused(
             f"the champion's {type(before).__name__.lower()} estimator is no single Transformer whose weights could go "
-            "on learning; retrain without update"
+            f"on learning{_because_of(before)}; what was fitted anew competes without it"
         )
     limit(lesson.threads)
     lesson = replace(lesson, layout=before.layout, odds=before.odds)
@@ -194,6 +218,11 @@ def _continued(lesson: Lesson, given: Continuing) -> Continued:
     if not updated.accepted:
         raise UpdateRefused(f"the update of the champion was {updated.reason}; the champion's weights stay")
     return Continued(weighing(before, updated.weights), (updated.table(),))
+
+
+def _because_of(before: Estimator) -> str:
+    own = ", ".join(before.kept) if isinstance(before, Niched) else ""
+    return f": its niches {own} have networks of their own" if own else ""
 
 
 def _judges(lesson: Lesson, given: Judging) -> Judges:

@@ -16,7 +16,7 @@ import torch
 from tasks.core.learners import capacity, fitting
 from tasks.core.learners.fitting import Course, Taught
 from tasks.core.learners.lesson import Device
-from tasks.core.learners.network import Network, count, in_pieces, some
+from tasks.core.learners.network import Network, count, in_pieces
 
 Clock = Callable[[], float]
 MIB = 1 << 20
@@ -45,7 +45,8 @@ class Cost:
 def cost(network: Network, asked: Any, batch: int, device: Device, clock: Clock) -> Cost:
     """Measure one epoch of teaching *network* what is *asked*, and what is known of its memory."""
     label = in_pieces(network.answer, asked)
-    taught, few = Taught(asked, label.clone()), Taught(some(asked, range(batch)), label[:batch].clone())
+    taught = Taught(asked, label.clone())
+    few = _of(taught, batch)
     epoch = _Epoch(network, taught, few, batch, device)
     epoch.go()
     if device == "cuda":

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import safetensors
@@ -56,9 +57,7 @@ class Reader:
 
     def predict(self, x: Floats) -> Floats:
         """Return one standardised prediction per row."""
-        limit(1)
-        said = in_pieces(self.variant.answer if self.variant else self.network.answer, self.asked(x))
-        return standard(said.float().cpu().numpy().astype(np.float64), self.odds)
+        return answered(self.variant or self.network, self.asked(x), self.odds)
 
     def to_bytes(self) -> bytes:
         """Return safetensors."""
@@ -66,6 +65,12 @@ class Reader:
         odds = torch.tensor(astuple(self.odds) if self.odds else (), dtype=torch.float64)
         kept = {ABOUT: about, ODDS: odds} | dict(self.weights)
         return bytes(safetensors.torch.save({name: kept[name].contiguous() for name in sorted(kept)}))
+
+
+def answered(by: Network | Variant, asked: Any, odds: Odds | None) -> Floats:
+    """Return what is said to what is *asked*, standardised; in one thread."""
+    limit(1)
+    return standard(in_pieces(by.answer, asked).float().cpu().numpy().astype(np.float64), odds)
 
 
 def standard(said: Floats, odds: Odds | None) -> Floats:

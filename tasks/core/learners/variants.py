@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from tasks.core.learners.network import FP32, Network, Variant, tensors
+from tasks.core.learners.network import FP32, Answers, Network, Variant, tensors
 from tasks.errors import NotTrusted
 
 if TYPE_CHECKING:
@@ -31,18 +31,24 @@ EIGHT_BITS = 127
 NO_NUMBER = 1e-12
 
 
-def opened(name: str, network: Network, content: bytes = b"") -> Variant:
-    """Return *network* ready to run as the variant *name*; NotTrusted for one unknown or a file that is not its."""
-    if name not in VARIANTS or bool(content) != (name in WITH_FILE):
-        raise NotTrusted(f"no variant {name!r} of a network with {len(content)} bytes is known; publish again")
-    return _OPENED[name](network, content)
+def opened(name: str, network: Network, *contents: bytes) -> Variant:
+    """Return *network* ready to run as the variant *name*; NotTrusted for one unknown or files that are not its.
+
+    *contents* are the files of its parts, in their order, where the variant has any.
+    """
+    wanted = len(network.parts) if name in WITH_FILE else 0
+    if name not in VARIANTS or len(contents) != wanted:
+        raise NotTrusted(
+            f"no variant {name!r} of {len(network.parts)} networks with {len(contents)} files is known; publish again"
+        )
+    return _OPENED[name](network, contents)
 
 
-def _as_fitted(network: Network, content: bytes) -> Variant:
+def _as_fitted(network: Network, contents: tuple[bytes, ...]) -> Variant:
     return Variant(FP32, network.answer, lambda: network.size)
 
 
-def _eight_bits(network: Network, content: bytes) -> Variant:
+def _eight_bits(network: Network, contents: tuple[bytes, ...]) -> Variant:
     """Make the weights of linear layers eight-bit numbers, row by row, and their inputs as they come."""
     layers = _Layers({id(each) for each in network.weights.values()})
 
@@ -83,18 +89,23 @@ class _Layers(TorchFunctionMode):
         return said if bias is None else said + bias
 
 
-def _by_runtime(name: str) -> Callable[[Network, bytes], Variant]:
-    def make(network: Network, content: bytes) -> Variant:
-        session = _session(network, content)
-        wanted = {each.name for each in session.get_inputs()}
-
-        def answer(asked: Any) -> torch.Tensor:
-            given = {name: each.numpy() for name, each in tensors(asked).items() if name in wanted}
-            return torch.from_numpy(session.run(None, given)[0])
-
-        return Variant(name, answer, lambda: len(content), content)
+def _by_runtime(name: str) -> Callable[[Network, tuple[bytes, ...]], Variant]:
+    def make(network: Network, contents: tuple[bytes, ...]) -> Variant:
+        answers = [_running(*each) for each in zip(network.parts, contents, strict=True)]
+        return Variant(name, network.joined(answers), lambda: sum(map(len, contents)), contents)
 
     return make
+
+
+def _running(network: Network, content: bytes) -> Answers:
+    session = _session(network, content)
+    wanted = {each.name for each in session.get_inputs()}
+
+    def answer(asked: Any) -> torch.Tensor:
+        given = {name: each.numpy() for name, each in tensors(asked).items() if name in wanted}
+        return torch.from_numpy(session.run(None, given)[0])
+
+    return answer
 
 
 def _session(network: Network, content: bytes) -> onnxruntime.InferenceSession:
@@ -148,7 +159,7 @@ def _parts(message: Any, kind: str) -> Iterator[Any]:
                 yield from _parts(each, kind)
 
 
-_OPENED: Mapping[str, Callable[[Network, bytes], Variant]] = {
+_OPENED: Mapping[str, Callable[[Network, tuple[bytes, ...]], Variant]] = {
     FP32: _as_fitted,
     INT8: _eight_bits,
     ONNX: _by_runtime(ONNX),

@@ -17,8 +17,9 @@ from tasks.core.comparison import Comparison
 from tasks.core.differences import Change, Fact
 from tasks.core.drawing import percent, short
 from tasks.core.page import dossier_wording as wording
+from tasks.core.page import reliability
 from tasks.core.page.moves import mover_charts, mover_table, shadow_table, truth
-from tasks.core.page.paper import cost_chart, cost_facts, hashed, script, template
+from tasks.core.page.paper import Table, cost_chart, cost_facts, hashed, script, template
 from tasks.core.page.proof import change_axis, coverage, duel, errors, skill, standings
 from tasks.core.page.sheet import Fit, Sheet, TargetFacts
 from tasks.core.page.variants import ways
@@ -36,11 +37,13 @@ Parts = tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]
 
 @dataclass(frozen=True)
 class TargetFits:
-    """How challenger and champion fit one target, drawn."""
+    """How challenger and champion fit one target, drawn; of a chance, what it is worth, in figures as well."""
 
     name: str
     calibration: Markup
     residuals: Markup
+    facts: tuple[tuple[str, str], ...] = ()
+    tenths: Table | None = None
 
 
 @dataclass(frozen=True)
@@ -193,6 +196,10 @@ def _typical(value: float | str | None) -> str:
 
 def _fits(sheet: Sheet) -> Iterator[TargetFits]:
     for target in sheet.targets:
+        if (meant := target.meant) is not None:
+            drawn = reliability.diagram(meant), reliability.often(meant)
+            yield TargetFits(target.name, *drawn, reliability.facts(meant), reliability.tenths(meant))
+            continue
         fits = [each for each in sheet.fits if each.target == target.name]
         yield TargetFits(target.name, _calibration(target, fits), _residuals(target, fits))
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 from tasks.core.differences import Change
 from tasks.core.dossier import Dossier
+from tasks.core.page.reliability import Meant
 from tasks.core.profile_shift import Shift
 from tasks.core.shadow import Cycle
 from tasks.core.values import Interval, StageTime, Table, VariantScore
@@ -21,7 +22,10 @@ State = Literal["open", "promoted", "not promoted", "held", "rejected", "expired
 
 @dataclass(frozen=True)
 class TargetFacts:
-    """One target as the challenger answers it; the skill is held against *least_skill*, the best guess is 0."""
+    """One target as the challenger answers it; the skill is held against *least_skill*, the best guess is 0.
+
+    ``meant`` is what a chance is worth on the holdout; None of anything else.
+    """
 
     name: str
     meaning: str
@@ -38,6 +42,7 @@ class TargetFacts:
     coverage_least: float
     coverage_wanted: float
     told: tuple[Table, ...] = ()
+    meant: Meant | None = None
 
 
 @dataclass(frozen=True)
