@@ -226,8 +226,8 @@ class Judged:
     ``importances`` is the rise of MAE, as a share of it, when a feature is shuffled. Of a chance every ``mae`` is the
     Brier score, and ``reliability`` says how often it came by what was said, ``uncorrected`` the same of what the
     learner said before ``corrected_by``. The last two intervals are None in evidence written before there were any.
-    ``aspects`` are the weights of an estimator that weighs any; ``told`` is how alike both sides of the split are, where
-    groups were parted so, and what the learner has to say of itself, such as which of its parts were kept and why.
+    ``aspects`` are the weights of an estimator that weighs any; ``told`` is how alike both sides of the split are,
+    where groups were parted so, and what the learner says of itself, such as which of its parts were kept and why.
     """
 
     target: str
