@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -22,6 +24,7 @@ from tasks.errors import BadRequest, SourceUnusable
 from tasks.workloads.spec import Gate, Holdout
 from tests.builders import shops, shops_spec
 from tests.contesting import SPEC, Home
+from tests.stores import at_once
 
 SEEN = datetime(2026, 1, 1, tzinfo=UTC)
 RUN = "0123456789abcdef"
@@ -78,8 +81,9 @@ def learnt(tmp_path_factory):
 @pytest.fixture
 def home(learnt):
     key = partition_key(appraisals.KIND, "shops", "2026-11-20", "dev")
-    if learnt.store.head(key):
-        learnt.store.delete(key)
+    others = (each for kind in predictions.ANYWHERE for each in learnt.store.list(f"{kind}/shops/"))
+    for each in (key, *others):
+        learnt.store.delete(each)
     learnt.score("2026-11-20", ROWS)
     return learnt
 
@@ -256,8 +260,7 @@ def told(home, name, spec=SPEC):
     heights = tables.of_scored_days(home.store, home.signer, home.keys, spec, home.folder)
     found = pl.read_parquet(home.store.local_path(tables.table_key("shops", name)))
     assert heights[name] == found.height
-    # Other tests score days of their own in this home.
-    return found.filter(pl.col("date") == date(2026, 11, 20))
+    return found
 
 
 def test_a_table_of_predictions_has_each_scored_row_and_its_truth_once_that_has_come(home):
@@ -284,6 +287,65 @@ def test_a_table_of_predictions_has_each_scored_row_and_its_truth_once_that_has_
         path.unlink()
     told(home, "predictions")
     assert {name: path.read_bytes() for name, path in made.items()} == bytes_made
+
+
+def test_what_is_scored_again_on_a_later_day_is_in_the_table_once_with_what_came_true(home):
+    home.score("2026-11-21", shops(350, seed=3))
+    home.score("2026-11-22", shops(350, seed=3))
+    rows = told(home, "predictions")
+    days = rows.group_by("date").len().sort("date")["len"].to_list()
+    assert days == [300, 50] and rows.select("shop", "target").n_unique() == 350
+    stages = home.folder / "store" / "stages" / "shops" / "tabulate"
+    before = len(list(stages.iterdir()))
+    home.appraise(
+        home.arrive(TRUTH), day=predictions.read(home.store, home.signer.trust(), "shops", "dev", "2026-11-20")
+    )
+    assert told(home, "predictions").filter(pl.col("actual").is_not_null()).height == 300
+    # What came true of a day makes no other day's share anew.
+    assert len(list(stages.iterdir())) == before + 1
+
+
+def test_tables_made_by_two_at_once_or_again_after_a_kill_at_any_write_are_those_of_one(home, monkeypatch):
+    names = ("predictions", "model_metrics")
+    wanted = {name: told(home, name) for name in names}
+    keys = [key for kind in ("tables/shops/", "stages/shops/tabulate/") for key in home.store.list(kind)]
+
+    def forget():
+        for key in keys:
+            home.store.delete(key)
+
+    forget()
+    rooms = [Path(home.folder, f"room {who}") for who in range(2)]
+    for room in rooms:
+        room.mkdir()
+
+    def make(who):
+        return tables.of_scored_days(home.store, home.signer, home.keys, SPEC, rooms[who])
+
+    assert at_once(make, 2) == [{"predictions": 300, "model_metrics": 0}] * 2
+    assert all(told(home, name).equals(wanted[name]) for name in names)
+    for dies_at in range(20):
+        forget()
+        with monkeypatch.context() as patched, suppress(KeyboardInterrupt):
+            patched.setattr(home.store, "put", dying(home.store.put, dies_at))
+            make(0)
+            break
+        assert all(told(home, name).equals(wanted[name]) for name in names)
+    # A share, and two tables.
+    assert dies_at == 3
+
+
+def dying(put, writes):
+    """Return *put* for so many *writes*, after which whoever writes is killed."""
+    left = [writes]
+
+    def once(*rest, **how):
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return put(*rest, **how)
+
+    return once
 
 
 def test_where_time_parts_the_rows_what_a_version_learned_from_is_none_of_its_figures(home):
