@@ -53,7 +53,7 @@ class Said:
         """Return entity, moment and target of what was said of moments from *since* on."""
         names = [*keys_of(spec), "target"]
         parts = (pl.scan_parquet(blob_path(store, each)).select(names) for each in self.shares)
-        found = [each.filter(pl.col(spec.event_time) >= since).collect() for each in parts]
+        found = [each.filter(pl.col(spec.event_time) >= pl.lit(since)).collect() for each in parts]
         return pl.concat(found).unique()
 
 

@@ -74,6 +74,31 @@ def test_rows_are_kept_by_key_and_an_actual_that_comes_later_finds_its_row(port,
 
 
 @pytest.mark.slow
+def test_only_months_that_changed_are_written_and_one_that_is_gone_goes(port, tmp_path):
+    query(port, "postgres", "ALTER DATABASE mlflow SET timezone = 'Asia/Tokyo'")
+    moments = [datetime(2026, month, day, 23, tzinfo=UTC) for month, day in ((5, 1), (5, 31), (6, 1), (6, 30))]
+    begun = pl.DataFrame({"video_id": list("abcd"), "begins": moments, "views": [1, 2, 3, 4]})
+    table, key = "greenlight_video_stats_daily_aggregations", ("video_id", "begins")
+
+    def write(frame):
+        frame.write_parquet(tmp_path / "begun.parquet")
+        return database_tables.write(url(port), table, key, tmp_path / "begun.parquet").unchanged
+
+    def there(what):
+        return query(port, "mlflow", f"SELECT {what} FROM {table} ORDER BY video_id").splitlines()
+
+    query(port, "mlflow", f"DROP TABLE IF EXISTS {table}")
+    assert not write(begun) and write(begun) and there("views") == ["1", "2", "3", "4"]
+    query(port, "mlflow", f"UPDATE {table} SET views = 9 WHERE video_id = 'b'")
+    # May is as it was, so nobody looks at it; of June a row is changed, and a row is gone.
+    assert not write(begun[:3].with_columns(views=pl.Series([1, 2, 7])))
+    assert there("video_id || views") == ["a1", "b9", "c7"]
+    assert not write(begun[2:]) and there("video_id || views") == ["c3", "d4"]
+    query(port, "mlflow", f"COMMENT ON TABLE {table} IS 'of somebody else'")
+    assert not write(begun) and there("views") == ["1", "2", "3", "4"]
+
+
+@pytest.mark.slow
 def test_a_write_that_is_killed_leaves_the_old_rows_whole(port, tmp_path, monkeypatch):
     database_tables.write(url(port), TABLE, KEY, told(tmp_path, a=1.0, b=2.0))
     merge = database_tables._merge
