@@ -61,8 +61,8 @@ def _not_connected(message: str) -> GreenlightError:
         return AccessDenied(
             f"the PostgreSQL of GREENLIGHT_WAREHOUSE lets us not in: {said}; correct user, password or database in it"
         )
-    why = f"only says: {said}" if said else "does not answer; is it up, and the address right?"
-    return Unreachable(f"the PostgreSQL of GREENLIGHT_WAREHOUSE {why}; nothing is lost, run again once it answers")
+    why = f"only says: {said}." if said else "does not answer: is it up, and the address right?"
+    return Unreachable(f"the PostgreSQL of GREENLIGHT_WAREHOUSE {why} Nothing is lost; run again once it answers")
 
 
 def alone(cursor: Any, table: str) -> str:
