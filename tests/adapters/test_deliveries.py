@@ -9,8 +9,10 @@ import polars as pl
 import pytest
 
 from tasks.adapters import deliveries, landing, tables
+from tasks.adapters.cached import near
 from tasks.adapters.directory import DirectoryStore
 from tasks.adapters.landing import dealt_with, landed
+from tasks.adapters.settings import settings
 from tasks.adapters.store import Store
 from tasks.core.deliveries import WHY, Delivery
 from tasks.errors import BadRequest, SourceUnusable
@@ -69,8 +71,13 @@ class Dock:
 
 
 @pytest.fixture(params=["folder", "s3"])
-def dock(request, emulators, tmp_path, monkeypatch) -> Dock:
-    return Dock(tmp_path, placed("s3", emulators, monkeypatch).open() if request.param == "s3" else None)
+def dock(request) -> Dock:
+    return request.getfixturevalue(f"{request.param}_dock")
+
+
+@pytest.fixture
+def s3_dock(emulators, tmp_path, monkeypatch) -> Dock:
+    return Dock(tmp_path, placed("s3", emulators, monkeypatch).open())
 
 
 @pytest.fixture
@@ -227,7 +234,7 @@ def landing_of(dock: Dock) -> list:
     return list(landed(dock.store, "video_stats", str(dock.folder), dock.scratch))
 
 
-@pytest.mark.parametrize("lands_in", ["folder", "store"])
+@pytest.mark.parametrize("lands_in", ["folder", pytest.param("store", marks=pytest.mark.slow)])
 def test_killed_at_any_write_each_row_is_laid_out_once_and_each_delivery_told_of(tmp_path: Path, lands_in: str) -> None:
     for dies_at in range(1, 100):
         folder = tmp_path / str(dies_at)
@@ -254,15 +261,25 @@ def test_killed_at_any_write_each_row_is_laid_out_once_and_each_delivery_told_of
     assert dies_at > (12 if lands_in == "store" else 10)
 
 
-def test_an_object_is_fetched_once_and_known_in_a_folder_as_well(dock: Dock) -> None:
-    if dock.there is None:
-        pytest.skip("nothing is fetched from a folder")
+def test_an_object_is_fetched_once_and_known_in_a_folder_as_well(s3_dock: Dock) -> None:
+    dock = s3_dock
     dock.land("a.csv", ("v", "2026-06-10 10:00:00", 9))
     dock.there.put("day/copy.csv", dock.folder / "a.csv")
     dock.take()
     assert list(landed(dock.store, "video_stats", dock.place, dock.scratch)) == []
     assert len(list((dock.folder.parent / "store" / "fetched" / "video_stats").iterdir())) == 2
     assert dock.take(place=str(dock.folder)) == []
+
+
+@pytest.mark.slow
+def test_a_home_whose_store_is_in_s3_takes_in_once_what_lands_in_s3(emulators, tmp_path, monkeypatch) -> None:
+    there, bucket = (placed("s3", emulators, monkeypatch).open() for _ in range(2))
+    dock = Dock(tmp_path, there)
+    dock.store = near(bucket, tmp_path / "home")
+    dock.land("a.csv", ("v", "2026-06-10 10:00:00", 9))
+    dock.land("b.csv", ("v", "2026-06-10 10:00:00", 9), ("v", "2026-06-11 10:00:00", 12))
+    assert [(each.rows_taken, each.known) for each in dock.take()] == [(1, 0), (1, 1)]
+    assert dock.take() == [] and dock.rows == [("v", 10, 9), ("v", 11, 12)]
 
 
 class Overtaken:
@@ -280,10 +297,9 @@ class Overtaken:
 
 
 def test_objects_that_change_or_go_while_they_are_looked_at_are_taken_in_as_they_were_read(
-    dock: Dock, monkeypatch: pytest.MonkeyPatch
+    s3_dock: Dock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if dock.there is None:
-        pytest.skip("a folder's files are renamed once they are whole")
+    dock = s3_dock
     dock.land("a.csv", ("v", "2026-06-10 10:00:00", 9))
     dock.land("b.csv", ("w", "2026-06-10 10:00:00", 9))
     with monkeypatch.context() as patched:
@@ -299,6 +315,8 @@ def gathering(dock: Dock, monkeypatch: pytest.MonkeyPatch):
     from tasks import gather
 
     monkeypatch.setenv("GREENLIGHT_HOME", str(dock.folder.parent))
+    # To open the dock's store they were asked for once already.
+    settings.cache_clear()
     return lambda: gather.take_in.fn("video_stats", dock.place, 1e6)
 
 
