@@ -70,7 +70,7 @@ class Dock:
         return found.select("video_id", pl.col("observed_at").dt.day(), "views").collect().rows()
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.slow)])
 def dock(request) -> Dock:
     return request.getfixturevalue(f"{request.param}_dock")
 
