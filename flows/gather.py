@@ -7,7 +7,7 @@ from prefect import flow
 from tasks import workloads
 from tasks.adapters import environment, home
 from tasks.core.deliveries import Delivery
-from tasks.gather import lay_out, take_in, tell
+from tasks.gather import lay_out, refuse, take_in, tell
 from tasks.lay_out import tabulate_rows, write_tables
 
 
@@ -16,15 +16,17 @@ def gather(workload: str, folder: str, to: str, lateness_hours: float = 48) -> l
     """Take in the files of *folder* that are new by their bytes, lay them out at *to*, and tell that data arrived.
 
     *folder* may be the address of a prefix in an object store as well: s3://bucket/landing.
-    Rows seen more than *lateness_hours* before the newest known ones come too late and are set aside. It takes no lock:
-    a training run under way reads the files it began with.
+    Rows seen more than *lateness_hours* before the newest known ones come too late and are set aside, and so are rows
+    with a clock ahead. It does not take the workload's lock: a training run under way reads the files it began with.
+    A file that is no table fails the run at its end, when all else is done.
     """
     workloads.get(workload)
     environment.confine(home.root(), home.workers())
-    taken = take_in(workload, folder, lateness_hours)
-    if lay_out(workload, to) or taken:
+    arrived = take_in(workload, folder, lateness_hours)
+    if lay_out(workload, to) or arrived.taken:
         tabulate_rows(workload)
     tell(workload)
     # Last: a database that does not answer keeps nobody from hearing of the rows, and is brought up when it does.
     write_tables(workload)
-    return taken
+    refuse(arrived, folder)
+    return list(arrived.taken)

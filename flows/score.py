@@ -33,15 +33,16 @@ def score(
     date: str | None = None,
     output: str = "",
     observed_at: str | None = None,
+    window_days: float | None = None,
 ) -> Published:
-    """Score *source* with what serves in *ring*, and publish it as the predictions of *date* (else today, UTC).
+    """Score *source*, or its newest *window_days*, with what serves in *ring*: the predictions of *date* (else today).
 
     It takes no lock: what it writes is content-addressed, and of two that publish one day at once one is told so.
     """
     spec = workloads.get(workload)
     environment.confine(home.root(), home.workers())
     home.sweep(workload)
-    batch = open_batch(workload, source, ring, date, output, observed_at)
+    batch = open_batch(workload, source, ring, date, output, observed_at, window_days)
     snapshot = ingest(batch.run)
     contracted = check_contract(batch.run, snapshot, to_learn=False)
     scored = score_rows(batch, contracted)

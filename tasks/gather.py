@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -11,33 +14,59 @@ from prefect.events.worker import EventsWorker
 
 from tasks import workloads
 from tasks.adapters import deliveries
-from tasks.adapters.home import scratch, store
-from tasks.adapters.landing import landed
+from tasks.adapters.home import root, scratch, store
+from tasks.adapters.landing import Landed, dealt_with, landed
+from tasks.adapters.lock import workload_lock
 from tasks.core.deliveries import Delivery
 from tasks.core.digests import digest_of
+from tasks.errors import SourceUnusable
 from tasks.patience import patient
 
 SENDING_SECONDS = 60
+# Longer than any delivery takes: whoever comes second finds all of it known.
+WAITING_SECONDS = 900
+NAMED = 3
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """What came of the files that were not known, and why others cannot be taken in."""
+
+    taken: tuple[Delivery, ...]
+    refused: tuple[str, ...]
 
 
 @patient(name="take in {workload}")
-def take_in(workload: str, place: str, lateness_hours: float) -> list[Delivery]:
-    """Return what came of every file at *place* that was not known; each is taken in once, whatever it is called."""
-    spec, taken = workloads.get(workload), []
+def take_in(workload: str, place: str, lateness_hours: float) -> Arrived:
+    """Return what came of every file at *place* that was not known; each is taken in once, whatever it is called.
+
+    A file that is no table keeps no other from being taken in. Of two at once in one home, the second waits.
+    """
+    taken, refused = [], []
     before: dict[str, Delivery] = {}
-    with scratch(workload, "landed") as landed_in:
+    with _alone(workload), scratch(workload, "landed") as landed_in:
         for file in landed(store(), workload, place, landed_in):
-            if deliveries.is_known(store(), workload, file.digest):
-                continue
-            # Read where there is news only, and once: nobody else takes anything in meanwhile.
-            before = before or deliveries.known(store(), workload)
-            with scratch(workload, "deliver") as room:
-                now = datetime.now(UTC)
-                done = deliveries.take(store(), spec, file, before, room, lateness_hours=lateness_hours, now=now)
-            if done:
-                taken.append(done)
-                before[done.digest] = done
-    return taken
+            try:
+                if not deliveries.is_known(store(), workload, file.digest):
+                    # Read where there is news only, and once: nobody else takes anything in meanwhile.
+                    before = before or deliveries.known(store(), workload)
+                    taken += _taken(workload, file, before, lateness_hours)
+                    before |= {each.digest: each for each in taken}
+            except SourceUnusable as error:
+                refused.append(f"{file.name}: {str(error).replace(str(file.path), 'it')}")
+            else:
+                dealt_with(store(), workload, file)
+    return Arrived(tuple(taken), tuple(refused))
+
+
+def refuse(arrived: Arrived, place: str) -> None:
+    """Raise SourceUnusable where there were files that cannot be taken in."""
+    if arrived.refused:
+        named = "; ".join(arrived.refused[:NAMED])
+        raise SourceUnusable(
+            f"{len(arrived.refused)} of the files at {place} cannot be taken in, and all others were: {named}; "
+            "mend them or take them away"
+        )
 
 
 @patient(name="lay out {workload}")
@@ -63,6 +92,17 @@ def tell(workload: str) -> None:
     if waiting and _sent():
         for each in waiting:
             deliveries.told(store(), each)
+
+
+def _alone(workload: str) -> AbstractContextManager[None]:
+    return workload_lock(root() / "locks", f"{workload}-gather", "gather", WAITING_SECONDS)
+
+
+def _taken(workload: str, file: Landed, before: Mapping[str, Delivery], lateness_hours: float) -> list[Delivery]:
+    spec, now = workloads.get(workload), datetime.now(UTC)
+    with scratch(workload, "deliver") as room:
+        done = deliveries.take(store(), spec, file, before, room, lateness_hours=lateness_hours, now=now)
+    return [done] if done else []
 
 
 def _sent() -> bool:

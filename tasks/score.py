@@ -40,10 +40,26 @@ logger = logging.getLogger(__name__)
 
 
 @patient(name="open batch {workload} {ring}")
-def open_batch(workload: str, source: str, ring: str, date: str | None, output: str, observed_at: str | None) -> Batch:
+def open_batch(
+    workload: str,
+    source: str,
+    ring: str,
+    date: str | None,
+    output: str,
+    observed_at: str | None,
+    window_days: float | None = None,
+) -> Batch:
     """Name a batch and note what serves and what is published before any work begins."""
     return batches.open_batch(
-        store(), root() / "keys", workload, source, ring=ring, date=date, output=output, observed_at=observed_at
+        store(),
+        root() / "keys",
+        workload,
+        source,
+        ring=ring,
+        date=date,
+        output=output,
+        observed_at=observed_at,
+        window_days=window_days,
     )
 
 

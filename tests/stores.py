@@ -118,15 +118,16 @@ def emulators(tmp_path_factory) -> Iterator[Callable[[str], Emulator]]:
 def place(request, emulators, tmp_path, monkeypatch):
     if request.param == "file":
         return Directory("file", tmp_path)
-    return _placed(request.param, emulators, monkeypatch)
+    return placed(request.param, emulators, monkeypatch)
 
 
 @pytest.fixture(params=list(CLOUDS))
 def cloud(request, emulators, monkeypatch):
-    return _placed(request.param, emulators, monkeypatch)
+    return placed(request.param, emulators, monkeypatch)
 
 
-def _placed(kind, emulators, monkeypatch):
-    placed = Place(kind, emulators(kind), f"{kind}-{next(NUMBERS)}", monkeypatch)
-    placed.see(placed.emulator.credentials)
-    return placed
+def placed(kind: str, emulators: Callable[[str], Emulator], monkeypatch: pytest.MonkeyPatch) -> Place:
+    """Return a prefix of its own in a cloud's bucket."""
+    place = Place(kind, emulators(kind), f"{kind}-{next(NUMBERS)}", monkeypatch)
+    place.see(place.emulator.credentials)
+    return place

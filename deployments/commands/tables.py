@@ -10,6 +10,11 @@ from tasks import workloads
 from tasks.adapters import home
 from tasks.errors import BadRequest
 
+NOTHING = (
+    "no tables yet: nothing was taken in by the flow gather, and nothing scored; "
+    "run: greenlight score {} --input PATH --ring RING"
+)
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -34,4 +39,4 @@ def tables(workload: WorkloadName, json: Json = False) -> None:
     lines = [f"{rows:>12,} rows  {made.table_key(workload, name)}" for name, rows in heights.items()]
     lines += [f"{each.rows:>12,} rows  {each.table}{' (unchanged)' if each.unchanged else ''}" for each in written]
     found = {"tables": heights, "database": written}
-    screen.show(found, "\n".join(lines) or "nothing was taken in or scored yet", json=json)
+    screen.show(found, "\n".join(lines) or NOTHING.format(workload), json=json)

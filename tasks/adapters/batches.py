@@ -28,6 +28,7 @@ def open_batch(
     date: str | None,
     output: str,
     observed_at: str | None,
+    window_days: float | None = None,
 ) -> Batch:
     """Return the batch to be scored as *date*, else today (UTC); it is published in *output*, else in *store*.
 
@@ -39,7 +40,7 @@ def open_batch(
     policies.next_ring(ring)
     champion = serving.champion(store, keys, workload, ring)
     contents.refuse_other_features(serving.opened(store, keys, champion), spec)
-    run = runs.open_run(workload, source, reason="score", ring=ring, observed_at=observed_at)
+    run = runs.open_run(workload, source, reason="score", ring=ring, observed_at=observed_at, window_days=window_days)
     experiment = experiments.at_work(store, trusted_keys(keys), champion)
     at = _address(output) if output else store.uri
     stands = partitions.standing(open_store(at), predictions.KIND, workload, day, ring)

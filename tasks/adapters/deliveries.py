@@ -22,7 +22,7 @@ from tasks.adapters.parquet import write_parquet
 from tasks.adapters.sources import read_source
 from tasks.adapters.store import Store, read_bytes
 from tasks.core import deliveries
-from tasks.core.deliveries import KNOWN, LATE, UNREADABLE, WHY, Delivery, Sorted
+from tasks.core.deliveries import AHEAD, KNOWN, LATE, UNREADABLE, WHY, Delivery, Sorted
 from tasks.core.digests import canonical_json
 from tasks.errors import AlreadyExists, HomeDamaged
 from tasks.workloads.spec import POLARS_TYPES, Workload
@@ -62,14 +62,14 @@ def take(
     """Take *file* in, after all that was *before*, and return what came of it; None if it was taken in already.
 
     *folder* is scratch. What nobody has been told of is marked before the record is made, so that a kill right after
-    it leaves nobody ignorant; see ``untold``.
+    it leaves nobody ignorant; see ``untold``. Raises SourceUnusable for a file without rows, or that is no table.
     """
     if file.digest in before or is_known(store, spec.name, file.digest):
         return None
     edge = deliveries.watermark([each.newest for each in before.values()], lateness_hours)
     read_source(spec, file.path, folder / "read.parquet")
     rows = pl.read_parquet(folder / "read.parquet")
-    sorted_out = deliveries.sort_out(spec, rows, _known_rows(store, spec, before, edge), edge)
+    sorted_out = deliveries.sort_out(spec, rows, _known_rows(store, spec, before, edge), edge, now)
     delivery = _kept(store, spec, file, sorted_out, folder, edge, now)
     with suppress(AlreadyExists):
         store.put(_mark(spec.name, file.digest), b"{}", if_absent=True)
@@ -132,6 +132,7 @@ def _kept(
         rows_taken=found.taken.height,
         known=int((why == KNOWN).sum()),
         late=int((why == LATE).sum()),
+        ahead=int((why == AHEAD).sum()),
         unreadable=int((why == UNREADABLE).sum()),
         newest=newest.isoformat() if newest else "",
         latest=deliveries.latest_in(spec, found.taken),

@@ -1,7 +1,7 @@
 """Where files land: a folder of this machine, or a prefix of an object store, at whose five verbs it is looked at.
 
-What was fetched and taken in from a store is noted by name and version, so that nothing is fetched twice. What is in a
-file, and whether it is known under another name, is the deliveries' word.
+What was fetched from a store and taken care of is noted by name and version, so that nothing is fetched twice. What is
+in a file, and whether it is known under another name, is the deliveries' word.
 """
 
 from __future__ import annotations
@@ -10,27 +10,34 @@ import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from tasks.adapters.sources import READABLE, digest_source
-from tasks.adapters.store import Store, open_store
+from tasks.adapters.store import Store, located, open_store
 from tasks.core.digests import canonical_json, digest_of
 from tasks.errors import AlreadyExists, BadRequest, HomeDamaged
 
 
 @dataclass(frozen=True)
 class Landed:
-    """A file that landed, on this machine, and the digest of its bytes."""
+    """A file that landed, on this machine; ``name`` is its place, ``version`` that of a store's object, else empty."""
 
     path: Path
-    digest: str
+    name: str
+    version: str = ""
+
+    @cached_property
+    def digest(self) -> str:
+        """The digest of its bytes; raises SourceUnusable where there are none to read."""
+        return digest_source(self.path)
 
 
 def landed(store: Store, workload: str, place: str, room: Path) -> Iterator[Landed]:
     """Yield the files at *place*, a folder or a store's address, in the order of their names; *room* is scratch.
 
-    Of a store's, those that were yielded before and taken care of until the next was asked for are left out; *store* is
-    where that is noted. Raises BadRequest where there is no such folder or store, Unreachable where none answers.
+    Of a store's, those that were noted as ``dealt_with`` in *store* are left out, and a file is gone once the next is
+    asked for. Raises BadRequest where there is no such folder or store, Unreachable where none answers.
 
     Hidden files are still being written: whoever delivers to a folder renames a file to its name once it is whole. A
     store shows whole objects only.
@@ -46,7 +53,15 @@ def _files(folder: Path) -> Iterator[Landed]:
         raise BadRequest(f"nothing can land in {folder}, which is no folder; make it, or name another")
     for each in sorted(folder.iterdir()):
         if each.is_file() and _is_table(each.name):
-            yield Landed(each, digest_source(each))
+            yield Landed(each, str(each))
+
+
+def dealt_with(store: Store, workload: str, file: Landed) -> None:
+    """Note that a store's *file* need not be fetched again as long as it has this version."""
+    if file.version:
+        with suppress(AlreadyExists):
+            told = canonical_json({"file": file.name, "version": file.version, "digest": file.digest})
+            store.put(_note(workload, file.name, file.version), told, if_absent=True)
 
 
 def _objects(store: Store, workload: str, there: Store, room: Path) -> Iterator[Landed]:
@@ -55,25 +70,21 @@ def _objects(store: Store, workload: str, there: Store, room: Path) -> Iterator[
         head = there.head(key) if _is_table(name) else None
         if head is None:
             continue
-        version = {"store": there.uri, "key": key, "version": head.version}
-        note = f"fetched/{workload}/{digest_of(version)}.json"
-        if store.head(note) is not None:
+        file = Landed(room / name, located(there, key), head.version)
+        if store.head(_note(workload, file.name, file.version)) is not None:
             continue
         try:
-            found = _fetched(there, key, room / name)
+            with there.open(key) as source, file.path.open("wb") as out:
+                shutil.copyfileobj(source, out)
         except HomeDamaged:
             # Gone since it was listed: whoever delivers may clean up.
             continue
-        yield found
-        with suppress(AlreadyExists):
-            store.put(note, canonical_json({**version, "digest": found.digest}), if_absent=True)
-        found.path.unlink()
+        yield file
+        file.path.unlink()
 
 
-def _fetched(there: Store, key: str, to: Path) -> Landed:
-    with there.open(key) as source, to.open("wb") as out:
-        shutil.copyfileobj(source, out)
-    return Landed(to, digest_source(to))
+def _note(workload: str, name: str, version: str) -> str:
+    return f"fetched/{workload}/{digest_of({'file': name, 'version': version})}.json"
 
 
 def _is_table(name: str) -> bool:

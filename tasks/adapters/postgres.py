@@ -9,14 +9,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tasks.errors import BadRequest, Unreachable
+from tasks.errors import AccessDenied, BadRequest, GreenlightError, Unreachable
+
+# What a server that will answer later says instead of letting us in; psycopg2 hands no code over with it.
+BUSY = (
+    "starting up",
+    "shutting down",
+    "in recovery mode",
+    "too many clients",
+    "connection slots",
+    "too many connections",
+)
 
 
 @contextmanager
 def transaction(database: str) -> Iterator[Any]:
-    """Yield a cursor whose transaction is kept if all went well; what the address holds is never told.
+    """Yield a cursor whose transaction is kept if all went well; the password in the address is never told.
 
-    Raises Unreachable where nobody answers or the connection breaks, BadRequest where the database refuses.
+    Raises Unreachable where nobody answers or the connection breaks, AccessDenied where it lets us not in, BadRequest
+    where the address is none, or the database refuses.
     """
     try:
         import psycopg2
@@ -24,11 +35,13 @@ def transaction(database: str) -> Iterator[Any]:
         raise BadRequest("psycopg2 is not installed; pip install 'greenlight[postgres]'") from error
     try:
         connection = psycopg2.connect(database, connect_timeout=10)
-    except psycopg2.Error:
-        # Not chained: the message may quote the address, and that has a password.
-        raise Unreachable(
-            "the PostgreSQL of GREENLIGHT_WAREHOUSE does not answer; is it up, and the address right?"
+    except psycopg2.ProgrammingError:
+        # Nothing is told of the address that cannot be read, nor what was made of it: both may hold a password.
+        raise BadRequest(
+            "GREENLIGHT_WAREHOUSE cannot be read; write it as postgresql://user:password@host:5432/database"
         ) from None
+    except psycopg2.Error as error:
+        raise _not_connected(str(error)) from None
     try:
         with connection, connection.cursor() as cursor:
             yield cursor
@@ -39,6 +52,17 @@ def transaction(database: str) -> Iterator[Any]:
         raise BadRequest(f"the PostgreSQL of GREENLIGHT_WAREHOUSE refused: {error.pgerror}") from error
     finally:
         connection.close()
+
+
+def _not_connected(message: str) -> GreenlightError:
+    """Return what kept us from a connection: a server that lets nobody in tells so as FATAL, whatever its language."""
+    said = message.partition("FATAL:")[2].strip().partition("\n")[0]
+    if said and not any(each in said for each in BUSY):
+        return AccessDenied(
+            f"the PostgreSQL of GREENLIGHT_WAREHOUSE lets us not in: {said}; correct user, password or database in it"
+        )
+    why = f"only says: {said}." if said else "does not answer: is it up, and the address right?"
+    return Unreachable(f"the PostgreSQL of GREENLIGHT_WAREHOUSE {why} Nothing is lost; run again once it answers")
 
 
 def alone(cursor: Any, table: str) -> str:

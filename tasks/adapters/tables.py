@@ -24,6 +24,7 @@ from tasks.adapters.signing import Signer, trusted_keys
 from tasks.adapters.store import Store
 from tasks.core import tables
 from tasks.core.actuals import keys_of, label_columns
+from tasks.core.digests import digest_of
 from tasks.core.tables import METRICS, PREDICTIONS, Taught
 from tasks.core.values import Blob
 from tasks.errors import AlreadyExists, Conflict, HomeDamaged
@@ -39,6 +40,21 @@ class ScoredDay:
 
     predictions: Blob
     metrics: Blob
+
+
+@dataclass(frozen=True)
+class Said:
+    """What was predicted on a ring's earlier days: their shares, and a name for the rows they were made of."""
+
+    shares: tuple[Blob, ...] = ()
+    digest: str = ""
+
+    def of(self, store: Store, spec: Workload, since: object) -> pl.DataFrame:
+        """Return entity, moment and target of what was said of moments from *since* on."""
+        names = [*keys_of(spec), "target"]
+        parts = (pl.scan_parquet(blob_path(store, each)).select(names) for each in self.shares)
+        found = [each.filter(pl.col(spec.event_time) >= pl.lit(since)).collect() for each in parts]
+        return pl.concat(found).unique()
 
 
 SHARES: Mapping[str, Callable[[ScoredDay], Blob]] = {
@@ -90,19 +106,31 @@ def of_scored_days(store: Store, signer: Signer, keys: Path, spec: Workload, fol
 
 
 def scored_days(store: Store, signer: Signer, keys: Path, spec: Workload, folder: Path) -> Iterator[ScoredDay]:
-    """Yield every scored day's share of the tables, oldest first."""
+    """Yield every scored day's share of the tables, oldest first: what was said belongs to the first day it was."""
     versions: dict[str, Taught] = {}
+    rings: dict[str, Said] = {}
     found = {day for kind in predictions.ANYWHERE for day in partitions.days(store, kind, spec.name)}
     for date, ring in sorted(found):
         day = predictions.read(store, trusted_keys(keys), spec.name, ring, date, predictions.ANYWHERE)
         labels = _labels(store, keys, day)
-        inputs = {"day": day.about, "scored": day.tables[predictions.SCORED], "labels": labels}
-        compute = partial(_scored_day, store, keys, spec, day, labels, versions, folder)
-        yield remember(store, signer, spec.name, "tabulate", inputs, ScoredDay, compute).value
+        said, scored = rings.get(ring, Said()), day.tables[predictions.SCORED]
+        inputs = {"day": day.about, "scored": scored, "labels": labels, "said": said.digest}
+        compute = partial(_scored_day, store, keys, spec, day, labels, said, versions, folder)
+        share = remember(store, signer, spec.name, "tabulate", inputs, ScoredDay, compute).value
+        # Not by the shares' own digests: they change with every label, and what was said does not.
+        rings[ring] = Said((*said.shares, share.predictions), digest_of({"before": said.digest, "scored": scored}))
+        yield share
 
 
 def _scored_day(
-    store: Store, keys: Path, spec: Workload, day: Day, labels: Blob | None, versions: dict[str, Taught], folder: Path
+    store: Store,
+    keys: Path,
+    spec: Workload,
+    day: Day,
+    labels: Blob | None,
+    said: Said,
+    versions: dict[str, Taught],
+    folder: Path,
 ) -> ScoredDay:
     scored = predictions.rows(store, day).collect()
     known = frames.read(store, labels) if labels else _none_known(scored, spec)
@@ -110,8 +138,9 @@ def _scored_day(
     for version in rows["model_version"].unique().to_list():
         versions.setdefault(version, _taught(store, keys, spec, version))
     rows = tables.learned_from(spec, rows, versions)
+    before = said.of(store, spec, rows[spec.event_time].min()) if said.shares else rows.clear()
     return ScoredDay(
-        frames.keep(store, rows, folder, "told"),
+        frames.keep(store, tables.first_said(spec, rows, before), folder, "told"),
         frames.keep(store, tables.metrics_rows(spec, rows, versions), folder, "worth"),
     )
 

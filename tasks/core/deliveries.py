@@ -15,12 +15,14 @@ from tasks.workloads.spec import Workload
 
 WHY = "_why"
 UNPARSED = "_unparsed"
-KNOWN, LATE, UNREADABLE = REASONS = ("known", "late", "unreadable")
+KNOWN, LATE, AHEAD, UNREADABLE = "known", "late", "ahead", "unreadable"
+# Clocks are a little off, and a zone may be mistaken for UTC; what is only asked about lies a week ahead at most.
+SEEN_AHEAD, ASKED_AHEAD = timedelta(days=1), timedelta(days=7)
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """One file, taken in: rows in = taken + aside, these ``known`` already, too ``late``, or ``unreadable``.
+    """One file, taken in: rows in = taken + aside: ``known``, too ``late``, too far ``ahead``, or ``unreadable``.
 
     ``digest`` is the file's; ``newest`` the moment of its newest row that somebody saw, ``watermark`` what it was held
     against, ``latest`` the moment of its last row taken, whoever saw it (ISO 8601, empty for none, or not known).
@@ -40,6 +42,7 @@ class Delivery:
     taken: Blob
     aside: Blob
     latest: str = ""
+    ahead: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,14 @@ class Sorted:
     aside: pl.DataFrame
 
 
-def sort_out(spec: Workload, rows: pl.DataFrame, known: pl.DataFrame, watermark: datetime | None) -> Sorted:
-    """Part *rows* (with ``_unparsed``): new ones from those *known* word for word, from late ones and unreadable ones.
+def sort_out(
+    spec: Workload, rows: pl.DataFrame, known: pl.DataFrame, watermark: datetime | None, now: datetime
+) -> Sorted:
+    """Part *rows* (with ``_unparsed``): new ones from those *known* word for word, late, ahead of *now*, or unreadable.
 
-    Rows from before *watermark* are late: whatever was made of their time stands. Two different rows of one entity and
-    moment are both taken; the contract holds both back.
+    Rows from before *watermark* are late: whatever was made of their time stands. Rows nobody can have seen yet have a
+    broken clock, and would be the newest for years. Two different rows of one entity and moment are both taken; the
+    contract holds both back.
     """
     columns = [column.name for column in spec.columns]
     late = pl.lit(False) if watermark is None else (pl.col(spec.event_time) < watermark).fill_null(False)
@@ -62,16 +68,24 @@ def sort_out(spec: Workload, rows: pl.DataFrame, known: pl.DataFrame, watermark:
     joined = rows.join(seen, on=columns, how="left", nulls_equal=True, maintain_order="left")
     again = pl.col("_seen").is_not_null() | ~pl.struct(columns).is_first_distinct()
     why = pl.when(pl.col(UNPARSED).is_not_null()).then(pl.lit(UNREADABLE)).when(again).then(pl.lit(KNOWN))
-    told = joined.with_columns(why.when(late).then(pl.lit(LATE)).alias(WHY))
+    told = joined.with_columns(why.when(late).then(pl.lit(LATE)).when(_ahead(spec, now)).then(pl.lit(AHEAD)).alias(WHY))
     taken = told.filter(pl.col(WHY).is_null()).select(columns)
     return Sorted(taken, told.filter(pl.col(WHY).is_not_null()).select(*columns, UNPARSED, WHY))
 
 
 def newest_seen(spec: Workload, rows: pl.DataFrame, now: datetime) -> datetime | None:
     """Return the newest moment, not after *now*, of a row with a label: a broken clock must make no other row late."""
-    labelled = pl.any_horizontal(pl.col(target.column).is_not_null() for target in spec.targets)
-    found = rows.filter(labelled & (pl.col(spec.event_time) <= now))[spec.event_time].max()
+    found = rows.filter(_seen(spec) & (pl.col(spec.event_time) <= now))[spec.event_time].max()
     return found if isinstance(found, datetime) else None
+
+
+def _seen(spec: Workload) -> pl.Expr:
+    return pl.any_horizontal(pl.col(target.column).is_not_null() for target in spec.targets)
+
+
+def _ahead(spec: Workload, now: datetime) -> pl.Expr:
+    latest = pl.when(_seen(spec)).then(pl.lit(now + SEEN_AHEAD)).otherwise(pl.lit(now + ASKED_AHEAD))
+    return (pl.col(spec.event_time) > latest).fill_null(False)
 
 
 def latest_in(spec: Workload, rows: pl.DataFrame) -> str:

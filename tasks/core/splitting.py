@@ -98,6 +98,7 @@ def split(spec: Workload, rows: pl.DataFrame, target: Target) -> Split:
             f" {found.holdout.size} to be judged on; at least {wanted} and {LABELLED_ROWS_PER_FOLD} are needed."
             " Bring more labelled rows, or declare fewer folds."
         )
+    _check_changes(spec, rows[found.train], target)
     return found
 
 
@@ -168,6 +169,20 @@ def _check_enough(spec: Workload, rows: pl.DataFrame, target: Target, labelled: 
             f"target {target.name!r} has {int(labelled.sum())} labelled rows of {found} {what} among"
             f" {rows.height} rows; {spec.holdout.folds} folds need at least {wanted} rows of {least}"
             f" {what}. Bring more rows in which {target.column!r} is filled, or declare fewer folds."
+        )
+
+
+def _check_changes(spec: Workload, train: pl.DataFrame, target: Target) -> None:
+    """Refuse a change that is to be learned where rows have no value before: of things that were seen once."""
+    if not target.as_change:
+        return
+    known = train[target.previous].cast(pl.Float64).is_finite().fill_null(False).to_numpy()
+    fewest = min(int(known[fold.fit].sum()) for fold in folds(spec, units(spec, train)))
+    if fewest < LABELLED_ROWS_PER_FOLD:
+        raise DataRejected(
+            f"target {target.name!r} is learned as a change from {target.previous!r}, which {int(known.sum())} of"
+            f" {train.height} rows to learn from have, and {fewest} of the fold that learns from fewest; at least"
+            f" {LABELLED_ROWS_PER_FOLD} are needed. Bring later rows of the same {spec.entity}, over more time."
         )
 
 

@@ -77,6 +77,14 @@ def predicted_rows(
     return pl.concat(parts).unique(list(predictions_key(spec)), keep="last", maintain_order=True)
 
 
+def first_said(spec: Workload, rows: pl.DataFrame, said: pl.DataFrame) -> pl.DataFrame:
+    """Return the *rows* whose entity, moment and target were not *said* before: each prediction is told once.
+
+    A source that grows is scored anew every day, and most of what is said then was said before.
+    """
+    return rows.join(said, on=[*keys_of(spec), "target"], how="anti", maintain_order="left")
+
+
 def learned_from(spec: Workload, rows: pl.DataFrame, versions: Mapping[str, Taught]) -> pl.DataFrame:
     """Add ``was_learned``: whether the row is not after all that its version learned from, where time parts the two."""
     until = {version: each.until for version, each in versions.items()}

@@ -17,8 +17,10 @@ COUNTS = ("views", "likes", "comments")
 HOURS = (6, 24, 72)
 # What a sequence remembers: so many looks, each with its three counts and their growth, on a log scale.
 STEPS, WIDTH = 20, 2 * len(COUNTS)
-# Growth that is a fifth above or below the day's counts as rising or fading.
-RISING, FADING = 1.2, 0.8
+# Growth that is more than a fifth of the day's above or below it counts as rising or fading, also where counts fall.
+STEADY = 0.2
+# Looks seconds apart would make growth of what is the noise of counting; no rate is taken over less than a minute.
+SHORTEST_HOURS = 1 / 60
 # A trend is carried no further than to this many times the count it starts from.
 TREND_MOST = 10.0
 PLACE, LOOKED = "_place", "_looked_at"
@@ -61,7 +63,7 @@ def _known(rows: pl.LazyFrame) -> pl.LazyFrame:
     dated = looks.with_columns(
         **counts,
         **logs,
-        gap=(pl.col(AT) - before).dt.total_seconds() / 3600,
+        gap=_hours(pl.col(AT) - before).clip(SHORTEST_HOURS),
         looks=pl.int_range(pl.len()).over(KEY) + 1.0,
     )
     step = [
@@ -71,6 +73,10 @@ def _known(rows: pl.LazyFrame) -> pl.LazyFrame:
     return dated.with_columns(step)
 
 
+def _hours(span: pl.Expr) -> pl.Expr:
+    return span.dt.total_microseconds() / 3_600_000_000
+
+
 def _over(known: pl.LazyFrame, hours: int) -> pl.LazyFrame:
     """Add the growth per hour of each count since the newest look at least *hours* before, by the time between them."""
     then = known.select(
@@ -78,7 +84,7 @@ def _over(known: pl.LazyFrame, hours: int) -> pl.LazyFrame:
     )
     asked = known.with_columns((pl.col(AT) - pl.duration(hours=hours)).alias("asked")).sort("asked")
     joined = asked.join_asof(then.sort("then"), left_on="asked", right_on="then", by=KEY, check_sortedness=False)
-    elapsed = (pl.col(AT) - pl.col("then")).dt.total_seconds() / 3600
+    elapsed = _hours(pl.col(AT) - pl.col("then"))
     grown = [
         ((pl.col(f"log_{each}") - pl.col(f"then_{each}")) / elapsed).alias(f"growth_{each}_{hours}h") for each in COUNTS
     ]
@@ -100,7 +106,8 @@ def _history() -> pl.Expr:
 def _told() -> list[pl.Expr]:
     """Return what a later row is told of a look."""
     day, now = pl.col("growth_views_24h"), pl.coalesce("growth_views_6h", "growth_views")
-    state = pl.when(now > RISING * day).then(pl.lit("rising")).when(now < FADING * day).then(pl.lit("fading"))
+    more, much = now - day, STEADY * day.abs()
+    state = pl.when(more > much).then(pl.lit("rising")).when(more < -much).then(pl.lit("fading"))
     return [
         *(pl.col(each).alias(f"previous_{each}") for each in COUNTS),
         *(pl.col(f"growth_{each}") for each in COUNTS),
@@ -117,8 +124,8 @@ def _told() -> list[pl.Expr]:
 def _asked() -> list[pl.Expr]:
     at = pl.col(AT)
     return [
-        ((at - pl.col(LOOKED)).dt.total_seconds() / 3600).alias("hours_ahead"),
-        ((at - pl.col("published_at")).dt.total_seconds() / 3600).alias("age_hours"),
+        _hours(at - pl.col(LOOKED)).alias("hours_ahead"),
+        _hours(at - pl.col("published_at")).alias("age_hours"),
         at.dt.hour().cast(pl.Float64).alias("hour"),
         at.dt.strftime("%a").alias("weekday"),
     ]
@@ -138,7 +145,7 @@ def _trends() -> list[pl.Expr]:
 def processed(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Return every look with its features, but for the history, in order of video and time.
 
-    One row per video and moment: of two looks that say otherwise the last one that came is kept.
+    One row per video and moment: of two looks that say otherwise the last row is kept, and neither is learned from.
     """
     told = rows.filter(pl.col(KEY).is_not_null() & pl.col(AT).is_not_null())
     looks = derive(told).drop("history").unique([KEY, AT], keep="last", maintain_order=True)
@@ -158,14 +165,16 @@ def daily(rows: pl.LazyFrame) -> pl.LazyFrame:
 def _aggregated(rows: pl.LazyFrame, every: str) -> pl.LazyFrame:
     """Aggregate the looks by video and time.
 
-    A gain is per hour since the last look of the hour or day before that has one, by the time between the two.
+    A gain is per hour since the last look of the hour or day before that has one, by the time between the two. Of two
+    looks at one moment the last row counts.
     """
     seen = rows.filter(pl.col(AT).is_not_null() & pl.col(KEY).is_not_null() & pl.col("views").is_not_null())
-    dated = seen.sort(KEY, AT).with_columns(pl.col(AT).dt.truncate(every).alias("begins"))
+    looks = seen.unique([KEY, AT], keep="last", maintain_order=True).sort(KEY, AT)
+    dated = looks.with_columns(pl.col(AT).dt.truncate(every).alias("begins"))
     last = [pl.col(name).drop_nulls().last() for name in COUNTS]
     grouped = dated.group_by(KEY, "begins").agg(pl.len().alias("looks"), pl.col(AT).last().alias(LOOKED), *last)
     ordered = grouped.sort(KEY, "begins")
-    hours = (pl.col(LOOKED) - pl.col(LOOKED).shift(1).over(KEY)).dt.total_seconds() / 3600
+    hours = _hours(pl.col(LOOKED) - pl.col(LOOKED).shift(1).over(KEY)).clip(SHORTEST_HOURS)
     gains = [
         ((pl.col(name) - pl.col(name).shift(1).over(KEY)) / hours).alias(f"{name}_gained_per_hour") for name in COUNTS
     ]

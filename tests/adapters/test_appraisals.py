@@ -4,89 +4,32 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 
 import polars as pl
 import pytest
 
-from tasks.adapters import actuals, appraisals, frames, partitions, predictions, scoring, serving, shadows, tables
+from tasks.adapters import actuals, appraisals, frames, predictions, shadows
 from tasks.adapters.directory import DirectoryStore
 from tasks.adapters.predictions import SCORED, Day
-from tasks.adapters.scoring import Scorer
-from tasks.adapters.signing import service_signer
-from tasks.core import tables as core_tables
 from tasks.core.appraisal import ratio
 from tasks.core.partitions import Table, partition_key
-from tasks.core.scoring import Scored, Skew
 from tasks.core.shadow import Cycle
 from tasks.errors import BadRequest, SourceUnusable
-from tasks.workloads.spec import Gate, Holdout
+from tasks.workloads.spec import Gate
 from tests.builders import shops, shops_spec
 from tests.contesting import SPEC, Home
-
-SEEN = datetime(2026, 1, 1, tzinfo=UTC)
-RUN = "0123456789abcdef"
-
-
-class Scoring(Home):
-    """A home in whose ring dev days are scored by a champion."""
-
-    def __init__(self, folder):
-        super().__init__(folder)
-        self.signer = service_signer(self.keys)
-        self.entry = self.champion(shops(900))
-        self.bundle = serving.opened(self.store, self.keys, self.entry)
-
-    def score(self, date, rows, run=RUN):
-        kept = frames.keep(self.store, rows.drop("sales"), self.folder, "scored")
-        table = self.answered(kept, rows.height, self.bundle, run)
-        about = Scored(
-            "shops", "dev", date, run, self.entry.version, self.entry.manifest_digest, 1, kept.digest, ("sales",),
-            rows.height, rows.height, 0, (), Skew(0, 0, ()), (),
-        )  # fmt: skip
-        self.day = Day(about, {SCORED: table})
-        stood = partitions.standing(self.store, predictions.KIND, "shops", date, "dev")
-        predictions.publish(self.store, self.signer, self.day, source=self.store, replaces=stood)
-        return self.day
-
-    def answered(self, kept, rows, bundle, run):
-        scorer = Scorer(SPEC, bundle, ("sales",), run)
-        return scoring.score(self.store, self.signer, scorer, kept, rows, self.folder).table
-
-    def arrive(self, rows, name="actuals", observed_at=SEEN):
-        path = self.folder / f"{name}.csv"
-        rows.write_csv(path)
-        return actuals.read(self.store, SPEC, path, self.folder, observed_at)
-
-    def appraise(self, arrived=None, day=None, gate=SPEC.gate):
-        of = appraisals.teacher(self.store, self.keys, SPEC, self.entry.version)
-        spec = replace(SPEC, gate=gate)
-        return appraisals.appraise(self.store, self.signer, self.keys, spec, of, day or self.day, arrived, self.folder)
-
-    @property
-    def record(self):
-        return (self.folder / "store" / partition_key(appraisals.KIND, "shops", "2026-11-20", "dev")).read_bytes()
+from tests.scored_days import ROWS, RUN, TRUTH, Scoring
 
 
 @pytest.fixture(scope="module")
 def learnt(tmp_path_factory):
-    """A scored day of 300 shops; tests that write a record of it are content with its being replaced."""
-    made = Scoring(tmp_path_factory.mktemp("appraised"))
-    made.score("2026-11-20", ROWS)
-    return made
+    return Scoring(tmp_path_factory.mktemp("appraised"))
 
 
 @pytest.fixture
 def home(learnt):
-    key = partition_key(appraisals.KIND, "shops", "2026-11-20", "dev")
-    if learnt.store.head(key):
-        learnt.store.delete(key)
-    learnt.score("2026-11-20", ROWS)
-    return learnt
-
-
-ROWS = shops(300, seed=3)
-TRUTH = ROWS.select("shop", "sales")
+    return learnt.anew()
 
 
 def test_before_any_label_the_error_is_stated_and_afterwards_it_stands_beside_the_realised_one(home):
@@ -267,70 +210,3 @@ def test_a_workload_without_a_group_or_slices_is_appraised_too(tmp_path):
     entry = home.champion(shops(400), spec)
     of = appraisals.teacher(home.store, home.keys, spec, entry.version)
     assert of.naive.keys() == {"sales"} and of.promises["sales"] is not None
-
-
-def told(home, name, spec=SPEC):
-    heights = tables.of_scored_days(home.store, home.signer, home.keys, spec, home.folder)
-    found = pl.read_parquet(home.store.local_path(tables.table_key("shops", name)))
-    assert heights[name] == found.height
-    # Other tests score days of their own in this home.
-    return found.filter(pl.col("date") == date(2026, 11, 20))
-
-
-def test_a_table_of_predictions_has_each_scored_row_and_its_truth_once_that_has_come(home):
-    before = told(home, "predictions")
-    assert before.height == 300 and before["actual"].null_count() == 300 and not before["was_learned"].any()
-    home.appraise(home.arrive(TRUTH[:200], "first"))
-    rows = told(home, "predictions")
-    said = predictions.rows(home.store, home.day).collect()
-    assert rows["predicted"].to_list() == said["sales"].to_list() and rows["actual"].null_count() == 100
-    assert rows["actual"][:200].to_list() == TRUTH["sales"][:200].to_list()
-    assert rows.select("ring", "date", "target", "model_version").unique().rows() == [
-        ("dev", date(2026, 11, 20), "sales", home.entry.version)
-    ]
-    worth = told(home, "model_metrics")
-    (found,) = worth.rows(named=True)
-    errors = (rows["predicted"] - rows["actual"]).drop_nulls().abs()
-    held = rows[:200].select(pl.col("actual").is_between("low", "high").mean()).item()
-    assert (found["rows"], found["mae"], found["coverage"]) == (200, pytest.approx(errors.mean()), pytest.approx(held))
-    # On a log scale, in standard deviations: far from a whole one.
-    assert 0 < found["mae_scaled"] < 0.5 and found["mase"] is None
-    made = {name: home.store.local_path(tables.table_key("shops", name)) for name in ("predictions", "model_metrics")}
-    bytes_made = {name: path.read_bytes() for name, path in made.items()}
-    for path in made.values():
-        path.unlink()
-    told(home, "predictions")
-    assert {name: path.read_bytes() for name, path in made.items()} == bytes_made
-
-
-def test_where_time_parts_the_rows_what_a_version_learned_from_is_none_of_its_figures(home):
-    home.appraise(home.arrive(TRUTH))
-    holdout = Holdout(share=0.25, folds=3, repeats=1, block_hours=12, by="time")
-    targets = tuple(replace(each, previous="visitors") for each in SPEC.targets)
-    spec = replace(SPEC, holdout=holdout, targets=targets, name="shops")
-    scored = predictions.rows(home.store, home.day).collect()
-    labels = TRUTH.with_columns(seen_at=pl.lit(SEEN))
-    before = ROWS.select("shop", "seen_at", "visitors").with_columns(pl.col("visitors").fill_null(1.0))
-    rows = core_tables.predicted_rows(spec, scored, labels, before, "dev", "2026-11-20")
-    for until, learned in ((SEEN, True), (SEEN - timedelta(days=1), False)):
-        versions = {home.entry.version: core_tables.taught(spec, ROWS.select("sales"), until)}
-        marked = core_tables.learned_from(spec, rows, versions)
-        assert marked["was_learned"].to_list() == [learned] * 300
-        worth = core_tables.metrics_rows(spec, marked, versions)
-        assert worth.height == (0 if learned else 1)
-    last = (rows["last_value"] - rows["actual"]).abs().mean()
-    assert worth["mase"].item() == pytest.approx(worth["mae"].item() / last)
-    of = appraisals.teacher(home.store, home.keys, SPEC, home.entry.version)
-    for until, realised in ((SEEN - timedelta(days=1), [300]), (SEEN, [])):
-        taught, again = replace(of, trained_until=until), home.score("2026-11-20", ROWS, run=f"{len(realised):016}")
-        given = (
-            home.store,
-            home.signer,
-            home.keys,
-            replace(spec, targets=SPEC.targets),
-            taught,
-            again,
-            None,
-            home.folder,
-        )
-        assert [each.rows for each in appraisals.appraise(*given)[0].realised] == realised

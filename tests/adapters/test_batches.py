@@ -7,7 +7,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from tasks.adapters import bundles, frames, partitions, predictions, scoring, skew, sources
+from tasks.adapters import batches, bundles, frames, partitions, predictions, scoring, skew, snapshots, sources
 from tasks.adapters.directory import DirectoryStore
 from tasks.adapters.predictions import Day
 from tasks.adapters.scoring import Scorer
@@ -16,9 +16,10 @@ from tasks.core.evaluation import evaluate
 from tasks.core.manifest import About
 from tasks.core.scoring import Scored, Skew
 from tasks.core.training import score_candidate
-from tasks.core.values import Contracted
+from tasks.core.values import Contracted, Entry
 from tasks.errors import BadRequest
 from tasks.workloads.channels import CHANNELS
+from tasks.workloads.video_stats import VIDEO_STATS
 from tests.builders import quick, shops, shops_spec
 
 RUN = "0123456789abcdef"
@@ -143,3 +144,24 @@ def test_features_that_training_would_not_have_seen_are_an_alarm(channels, tmp_p
     found = measured(channels, by, tmp_path)
     assert found.differing > found.rows / 2
     assert set(found.columns) == {"subscribers", "subscribers_low", "subscribers_high"}
+
+
+def test_of_a_source_that_grows_a_window_is_scored_and_is_another_batch_than_the_whole(tmp_path, monkeypatch):
+    entry = Entry("video_stats", 1, "promotion", "dev", "v", "m", ("views",), "d", "", "policy", "why", "", "")
+    monkeypatch.setattr(batches.serving, "champion", lambda *_: entry)
+    monkeypatch.setattr(batches.serving, "opened", lambda *_: None)
+    monkeypatch.setattr(batches.contents, "refuse_other_features", lambda *_: None)
+    days = ("2026-06-01", "2026-06-02", "2026-06-08", "2026-06-09")
+    pl.DataFrame({"video_id": "v", "observed_at": days, "views": range(4)}).write_csv(tmp_path / "looks.csv")
+    store = DirectoryStore(tmp_path / "store")
+
+    def opened(window_days):
+        how = {"ring": "dev", "date": "2026-06-09", "output": "", "observed_at": None, "window_days": window_days}
+        return batches.open_batch(store, tmp_path / "keys", "video_stats", str(tmp_path / "looks.csv"), **how).run
+
+    whole, week = opened(None), opened(7)
+    assert whole.key != week.key
+    rows = [
+        snapshots.take(store, VIDEO_STATS, tmp_path / "looks.csv", run, tmp_path).row_count for run in (whole, week)
+    ]
+    assert rows == [4, 3]

@@ -11,11 +11,13 @@ import pytest
 from tasks.adapters import database_tables, tables
 from tasks.adapters.database_tables import Written
 from tasks.adapters.directory import DirectoryStore
+from tasks.adapters.postgres import _not_connected
 from tasks.core.tables import predictions_key
-from tasks.errors import BadRequest, Unreachable
+from tasks.errors import AccessDenied, BadRequest, Unreachable
 from tasks.workloads.video_stats import VIDEO_STATS
+from tests.command_line import eventually
 from tests.emulators import free_port
-from tests.postgresql import address, query, running
+from tests.postgresql import PASSWORD, address, query, running
 
 TABLE = "greenlight_video_stats_predictions"
 KEY = predictions_key(VIDEO_STATS)
@@ -72,6 +74,31 @@ def test_rows_are_kept_by_key_and_an_actual_that_comes_later_finds_its_row(port,
 
 
 @pytest.mark.slow
+def test_only_months_that_changed_are_written_and_one_that_is_gone_goes(port, tmp_path):
+    query(port, "postgres", "ALTER DATABASE mlflow SET timezone = 'Asia/Tokyo'")
+    moments = [datetime(2026, month, day, 23, tzinfo=UTC) for month, day in ((5, 1), (5, 31), (6, 1), (6, 30))]
+    begun = pl.DataFrame({"video_id": list("abcd"), "begins": moments, "views": [1, 2, 3, 4]})
+    table, key = "greenlight_video_stats_daily_aggregations", ("video_id", "begins")
+
+    def write(frame):
+        frame.write_parquet(tmp_path / "begun.parquet")
+        return database_tables.write(url(port), table, key, tmp_path / "begun.parquet").unchanged
+
+    def there(what):
+        return query(port, "mlflow", f"SELECT {what} FROM {table} ORDER BY video_id").splitlines()
+
+    query(port, "mlflow", f"DROP TABLE IF EXISTS {table}")
+    assert not write(begun) and write(begun) and there("views") == ["1", "2", "3", "4"]
+    query(port, "mlflow", f"UPDATE {table} SET views = 9 WHERE video_id = 'b'")
+    # May is as it was, so nobody looks at it; of June a row is changed, and a row is gone.
+    assert not write(begun[:3].with_columns(views=pl.Series([1, 2, 7])))
+    assert there("video_id || views") == ["a1", "b9", "c7"]
+    assert not write(begun[2:]) and there("video_id || views") == ["c3", "d4"]
+    query(port, "mlflow", f"COMMENT ON TABLE {table} IS 'of somebody else'")
+    assert not write(begun) and there("views") == ["1", "2", "3", "4"]
+
+
+@pytest.mark.slow
 def test_a_write_that_is_killed_leaves_the_old_rows_whole(port, tmp_path, monkeypatch):
     database_tables.write(url(port), TABLE, KEY, told(tmp_path, a=1.0, b=2.0))
     merge = database_tables._merge
@@ -123,6 +150,45 @@ def test_what_the_database_refuses_is_told(port, tmp_path):
             tmp_path / "told.parquet"
         )
         database_tables.write(url(port), TABLE, KEY, tmp_path / "told.parquet")
+
+
+@pytest.mark.slow
+def test_who_is_not_let_in_is_told_why_and_asked_to_correct_the_address(port, tmp_path):
+    for user, database, why in (("nobody", "mlflow", 'role "nobody"'), ("mlflow", "absent", 'database "absent"')):
+        with pytest.raises(AccessDenied, match=f"lets us not in: {why} does not exist; correct"):
+            write(f"postgresql://{user}@127.0.0.1:{port}/{database}", tmp_path)
+    rules = Path(query(port, "postgres", "SHOW hba_file"))
+    rules.write_text("host all mlflow 127.0.0.1/32 scram-sha-256\n" + rules.read_text())
+    query(port, "postgres", "SELECT pg_reload_conf()")
+    eventually(lambda: refused(url(port).replace(PASSWORD, "hidden"), tmp_path), seconds=240)
+    assert write(url(port), tmp_path).rows == 1
+
+
+def write(database: str, folder: Path) -> Written:
+    return database_tables.write(database, TABLE, KEY, told(folder, a=1.0))
+
+
+def refused(database: str, folder: Path) -> bool:
+    """Say whether a wrong password is refused, once the server has read its rules anew."""
+    try:
+        write(database, folder)
+    except AccessDenied as error:
+        assert 'password authentication failed for user "mlflow"' in str(error) and "hidden" not in str(error)
+        return True
+    return False
+
+
+def test_an_address_that_is_none_is_told_without_what_stands_in_it(tmp_path):
+    for wrong in ("me:hidden@somewhere", "mysql://me:hidden@127.0.0.1/x"):
+        with pytest.raises(BadRequest, match="cannot be read; write it as postgresql://") as told_of:
+            write(wrong, tmp_path)
+        assert "hidden" not in str(told_of.value) and told_of.value.__cause__ is None
+
+
+def test_a_server_that_is_only_busy_is_asked_again():
+    for said in ("the database system is starting up", "sorry, too many clients already"):
+        found = _not_connected(f'connection to server at "127.0.0.1", port 5432 failed: FATAL:  {said}\n')
+        assert isinstance(found, Unreachable) and said in str(found)
 
 
 def test_a_database_that_does_not_answer_is_told_without_its_password(tmp_path):

@@ -1,4 +1,4 @@
-"""Files that land are taken in once by their bytes, each row once, late rows aside, whatever is killed or repeated."""
+"""Files that land, in a folder or in S3, are taken in once by their bytes, each row once, killed or repeated."""
 
 from __future__ import annotations
 
@@ -8,34 +8,54 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tasks.adapters import deliveries, tables
+from tasks.adapters import deliveries, landing, tables
+from tasks.adapters.cached import near
 from tasks.adapters.directory import DirectoryStore
-from tasks.adapters.landing import landed
+from tasks.adapters.landing import dealt_with, landed
+from tasks.adapters.settings import settings
+from tasks.adapters.store import Store
 from tasks.core.deliveries import WHY, Delivery
-from tasks.errors import BadRequest
+from tasks.errors import BadRequest, SourceUnusable
 from tasks.workloads.video_stats import VIDEO_STATS
+from tests.stores import at_once, placed
 
 NOW = datetime(2026, 6, 30, tzinfo=UTC)
 
 
 class Dock:
-    """A landing folder, the store, and the source that is laid out from it."""
+    """A landing place, a folder or a store's prefix; the store; and the source that is laid out from it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, there: Store | None = None) -> None:
         self.folder, self.to, self.scratch = folder / "landing", folder / "arrived", folder / "scratch"
         for each in (self.folder, self.scratch):
             each.mkdir()
-        self.store = DirectoryStore(folder / "store")
+        self.store, self.there = DirectoryStore(folder / "store"), there
+
+    @property
+    def place(self) -> str:
+        return self.there.uri if self.there else str(self.folder)
 
     def land(self, name: str, *looks: tuple[str, str, object]) -> None:
         rows = [{"id": video, "snapshot_utc": at, "view_count": str(views)} for video, at, views in looks]
-        pl.DataFrame(rows).write_csv(self.folder / name)
+        self.bring(name, pl.DataFrame(rows).write_csv().encode())
+
+    def bring(self, name: str, content: bytes) -> None:
+        (self.folder / name).write_bytes(content)
+        if self.there:
+            self.there.put(name, content)
+
+    def rename(self, name: str, to: str) -> None:
+        (self.folder / name).rename(self.folder / to)
+        if self.there:
+            self.there.put(to, self.folder / to)
+            self.there.delete(name)
 
     def take(self, lateness_hours: float = 48, place: str = "") -> list[Delivery]:
         done, how = [], {"lateness_hours": lateness_hours, "now": NOW}
-        for each in landed(self.store, "video_stats", place or str(self.folder), self.scratch):
+        for each in landed(self.store, "video_stats", place or self.place, self.scratch):
             before = deliveries.known(self.store, "video_stats")
             done.append(deliveries.take(self.store, VIDEO_STATS, each, before, self.scratch, **how))
+            dealt_with(self.store, "video_stats", each)
         deliveries.gather(self.store, "video_stats", self.to)
         return [each for each in done if each]
 
@@ -45,13 +65,23 @@ class Dock:
             deliveries.told(self.store, each)
 
     @property
-    def rows(self) -> list[tuple[str, int, int]]:
+    def rows(self) -> list[tuple[str, int, int | None]]:
         found = pl.scan_parquet(self.to / "*.parquet").sort("observed_at", "video_id", "views")
         return found.select("video_id", pl.col("observed_at").dt.day(), "views").collect().rows()
 
 
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.slow)])
+def dock(request) -> Dock:
+    return request.getfixturevalue(f"{request.param}_dock")
+
+
 @pytest.fixture
-def dock(tmp_path: Path) -> Dock:
+def s3_dock(emulators, tmp_path, monkeypatch) -> Dock:
+    return Dock(tmp_path, placed("s3", emulators, monkeypatch).open())
+
+
+@pytest.fixture
+def folder_dock(tmp_path: Path) -> Dock:
     return Dock(tmp_path)
 
 
@@ -60,8 +90,17 @@ def test_a_file_is_taken_in_once_whatever_it_is_called(dock: Dock) -> None:
     (first,) = dock.take()
     assert (first.rows_in, first.rows_taken, first.newest) == (2, 2, "2026-06-02T10:00:00+00:00")
     assert dock.take() == []
-    (dock.folder / "one.csv").rename(dock.folder / "renamed.csv")
-    (dock.folder / "copy.csv").write_bytes((dock.folder / "renamed.csv").read_bytes())
+    dock.rename("one.csv", "renamed.csv")
+    dock.bring("copy.csv", (dock.folder / "renamed.csv").read_bytes())
+    assert dock.take() == [] and dock.rows == [("v", 1, 5), ("v", 2, 9)]
+
+
+def test_a_file_that_is_replaced_by_other_bytes_brings_what_is_new_in_them(dock: Dock) -> None:
+    dock.land("latest.csv", ("v", "2026-06-01 10:00:00", 5))
+    dock.take()
+    dock.land("latest.csv", ("v", "2026-06-01 10:00:00", 5), ("v", "2026-06-02 10:00:00", 9))
+    (second,) = dock.take()
+    assert (second.rows_taken, second.known) == (1, 1)
     assert dock.take() == [] and dock.rows == [("v", 1, 5), ("v", 2, 9)]
 
 
@@ -87,11 +126,15 @@ def test_rows_out_of_order_are_taken_until_the_watermark_and_set_aside_beyond_it
     assert aside[WHY].to_list() == ["late", "unreadable"] and dock.rows == [("w", 9, 5), ("v", 10, 9)]
 
 
-def test_a_broken_clock_makes_no_other_row_late(dock: Dock) -> None:
-    dock.land("a.csv", ("v", "2026-06-10 10:00:00", 9), ("v", "2099-01-01 00:00:00", 10))
+def test_a_clock_that_is_ahead_is_set_aside_and_makes_no_other_row_late(dock: Dock) -> None:
+    looks = (("v", "2026-06-10 10:00:00", 9), ("v", "2026-06-30 20:00:00", 9), ("v", "2099-01-01 00:00:00", 10))
+    asked = (("v", "2026-07-06 10:00:00", ""), ("v", "2026-07-08 10:00:00", ""))
+    dock.land("a.csv", *looks, *asked)
     dock.land("b.csv", ("w", "2026-06-09 10:00:00", 5))
     first, second = dock.take()
     assert first.newest == "2026-06-10T10:00:00+00:00" and second.late == 0
+    assert (first.rows_in, first.rows_taken, first.ahead) == (5, 3, 2)
+    assert dock.rows == [("w", 9, 5), ("v", 10, 9), ("v", 30, 9), ("v", 6, None)]
 
 
 def test_one_killed_before_its_record_is_taken_in_by_the_next_and_one_killed_after_is_laid_out(
@@ -126,13 +169,14 @@ def write_for_blobs(lazy: pl.LazyFrame, to: Path) -> int:
 
 def test_what_is_still_being_written_is_not_looked_at_and_a_missing_folder_is_named(dock: Dock) -> None:
     dock.land(".coming.csv", ("v", "2026-06-10 10:00:00", 9))
-    (dock.folder / "notes.md").write_text("no table")
+    dock.bring("notes.md", b"no table")
     assert dock.take() == []
     with pytest.raises(BadRequest, match="which is no folder"):
         dock.take(place=str(dock.folder / "elsewhere"))
 
 
-def test_tables_follow_from_the_deliveries_in_whatever_order_and_are_the_same_bytes_again(dock: Dock) -> None:
+def test_tables_follow_from_the_deliveries_in_whatever_order_and_are_the_same_bytes_again(folder_dock: Dock) -> None:
+    dock = folder_dock
     dock.land("a.csv", ("v", "2026-06-10 10:05:00", 100), ("v", "2026-06-10 10:50:00", 130))
     dock.land("b.csv", ("v", "2026-06-10 12:50:00", 190), ("w", "2026-06-10 09:00:00", 5))
     dock.take()
@@ -172,7 +216,8 @@ class Counted(DirectoryStore):
             raise KeyboardInterrupt
 
 
-def test_whether_a_file_is_known_costs_no_read_and_all_that_came_before_one(dock: Dock) -> None:
+def test_whether_a_file_is_known_costs_no_read_and_all_that_came_before_one(folder_dock: Dock) -> None:
+    dock = folder_dock
     for day in range(10, 16):
         dock.land(f"{day}.csv", ("v", f"2026-06-{day} 10:00:00", day))
     dock.take(lateness_hours=999)
@@ -189,11 +234,12 @@ def landing_of(dock: Dock) -> list:
     return list(landed(dock.store, "video_stats", str(dock.folder), dock.scratch))
 
 
-def test_killed_at_any_write_each_row_is_laid_out_once_and_each_delivery_told_of(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lands_in", ["folder", pytest.param("store", marks=pytest.mark.slow)])
+def test_killed_at_any_write_each_row_is_laid_out_once_and_each_delivery_told_of(tmp_path: Path, lands_in: str) -> None:
     for dies_at in range(1, 100):
         folder = tmp_path / str(dies_at)
         folder.mkdir()
-        dock, heard = Dock(folder), []
+        dock, heard = Dock(folder, DirectoryStore(folder / "bucket") if lands_in == "store" else None), []
         dock.land("a.csv", ("v", "2026-06-10 10:00:00", 9))
         dock.land("b.csv", ("v", "2026-06-11 10:00:00", 12), ("v", "2026-06-10 10:00:00", 9))
         dock.store = store = Counted(folder / "store", dies_at)
@@ -211,22 +257,89 @@ def test_killed_at_any_write_each_row_is_laid_out_once_and_each_delivery_told_of
         assert deliveries.untold(dock.store, "video_stats") == []
         if not died:
             break
-    # A taken and an aside blob, a mark, a record, and an index each; two marks that go.
-    assert dies_at > 10
+    # A taken and an aside blob, a mark, a record, and an index each; two marks that go, and two notes of a store's.
+    assert dies_at > (12 if lands_in == "store" else 10)
 
 
-def test_files_that_land_in_a_store_are_fetched_once_and_taken_in_once_under_any_name(dock: Dock) -> None:
-    there = Counted(dock.folder.parent / "bucket")
+def test_an_object_is_fetched_once_and_known_in_a_folder_as_well(s3_dock: Dock) -> None:
+    dock = s3_dock
     dock.land("a.csv", ("v", "2026-06-10 10:00:00", 9))
-    for key in ("day/a.csv", "day/copy.csv", "day/.coming.csv", "notes.md"):
-        there.put(key, dock.folder / "a.csv")
-    (first,) = dock.take(place=there.uri)
-    assert first.file == "a.csv" and dock.rows == [("v", 10, 9)]
-    fetched = list(landed(dock.store, "video_stats", there.uri, dock.scratch))
-    assert fetched == []
-    dock.land("b.csv", ("v", "2026-06-11 10:00:00", 12))
-    there.put("day/a.csv", dock.folder / "b.csv")
-    assert [each.rows_taken for each in dock.take(place=there.uri)] == [1]
-    assert dock.take(place=there.uri) == [] and dock.rows == [("v", 10, 9), ("v", 11, 12)]
-    # Delivered to the folder as well, it is known.
-    assert dock.take() == []
+    dock.there.put("day/copy.csv", dock.folder / "a.csv")
+    dock.take()
+    assert list(landed(dock.store, "video_stats", dock.place, dock.scratch)) == []
+    assert len(list((dock.folder.parent / "store" / "fetched" / "video_stats").iterdir())) == 2
+    assert dock.take(place=str(dock.folder)) == []
+
+
+@pytest.mark.slow
+def test_a_home_whose_store_is_in_s3_takes_in_once_what_lands_in_s3(emulators, tmp_path, monkeypatch) -> None:
+    there, bucket = (placed("s3", emulators, monkeypatch).open() for _ in range(2))
+    dock = Dock(tmp_path, there)
+    dock.store = near(bucket, tmp_path / "home")
+    dock.land("a.csv", ("v", "2026-06-10 10:00:00", 9))
+    dock.land("b.csv", ("v", "2026-06-10 10:00:00", 9), ("v", "2026-06-11 10:00:00", 12))
+    assert [(each.rows_taken, each.known) for each in dock.take()] == [(1, 0), (1, 1)]
+    assert dock.take() == [] and dock.rows == [("v", 10, 9), ("v", 11, 12)]
+
+
+class Overtaken:
+    """A store where an object is replaced between being looked at and being read, and another is deleted."""
+
+    def __init__(self, there: Store) -> None:
+        self.there, self.uri, self.head, self.list = there, there.uri, there.head, there.list
+
+    def open(self, key: str):
+        if key == "a.csv":
+            self.there.put(key, b"id,snapshot_utc,view_count\nv,2026-06-11 10:00:00,12\n")
+        else:
+            self.there.delete(key)
+        return self.there.open(key)
+
+
+def test_objects_that_change_or_go_while_they_are_looked_at_are_taken_in_as_they_were_read(
+    s3_dock: Dock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dock = s3_dock
+    dock.land("a.csv", ("v", "2026-06-10 10:00:00", 9))
+    dock.land("b.csv", ("w", "2026-06-10 10:00:00", 9))
+    with monkeypatch.context() as patched:
+        patched.setattr(landing, "open_store", lambda _: Overtaken(dock.there))
+        assert [each.rows_taken for each in dock.take()] == [1]
+    assert dock.rows == [("v", 11, 12)]
+    assert dock.take() == [] and dock.rows == [("v", 11, 12)]
+
+
+@pytest.fixture
+def gathering(dock: Dock, monkeypatch: pytest.MonkeyPatch):
+    """Take in as the flow does, in a home whose store is the dock's."""
+    from tasks import gather
+
+    monkeypatch.setenv("GREENLIGHT_HOME", str(dock.folder.parent))
+    # To open the dock's store they were asked for once already.
+    settings.cache_clear()
+    return lambda: gather.take_in.fn("video_stats", dock.place, 1e6)
+
+
+def test_of_two_that_take_in_at_once_each_file_and_each_row_is_taken_in_by_one(dock: Dock, gathering) -> None:
+    for day in range(10, 14):
+        dock.land(f"{day}.csv", ("v", "2026-06-10 10:00:00", 9), ("v", f"2026-06-{day} 12:00:00", day))
+    both = at_once(lambda _: gathering(), 2)
+    taken = [each for arrived in both for each in arrived.taken]
+    assert len(taken) == 4 and sum(each.rows_taken for each in taken) == 5 and sum(each.known for each in taken) == 3
+    assert gathering().taken == ()
+
+
+def test_a_file_that_is_no_table_keeps_no_other_from_being_taken_in_and_is_named_each_time(
+    dock: Dock, gathering
+) -> None:
+    from tasks.gather import refuse
+
+    dock.bring("a.csv", b"")
+    dock.bring("b.csv", b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
+    dock.land("c.csv", ("v", "2026-06-10 10:00:00", 9))
+    assert [each.file for each in gathering().taken] == ["c.csv"]
+    again = gathering()
+    assert again.taken == () and len(again.refused) == 2
+    with pytest.raises(SourceUnusable, match=r"^2 of the files at .*a\.csv.*: it is empty .*; mend them") as told:
+        refuse(again, dock.place)
+    assert str(dock.folder.parent / "tmp") not in str(told.value)

@@ -13,7 +13,8 @@ from tasks.core.learners import xgb
 from tasks.core.learners.lesson import Lesson
 from tasks.core.model_files import from_files, to_files
 from tasks.core.models import Model, calibrate, fit_correction, fit_scale, learn
-from tasks.errors import Misdeclared
+from tasks.core.splitting import split
+from tasks.errors import DataRejected, Misdeclared
 from tasks.workloads.spec import Feature, Target
 from tests.builders import quick, shops, shops_spec
 
@@ -29,6 +30,16 @@ def grown(rows: int = 400) -> pl.DataFrame:
     sales, trend = before * np.exp(0.1 * pace), before * 1.05
     planted = {"before": before, "pace": pace, "sales": sales, "trend": trend}
     return shops(rows).with_columns(pl.Series(name, values) for name, values in planted.items())
+
+
+def test_things_that_were_seen_once_teach_no_change_and_that_is_said():
+    once = grown().with_columns(before=pl.lit(None, pl.Float64))
+    with pytest.raises(
+        DataRejected, match=r"as a change from 'before', which 0 of \d+ rows .* Bring later rows of the"
+    ):
+        split(SPEC, once, TARGET)
+    seen_later = once.with_columns(before=pl.when(pl.int_range(pl.len()) < 200).then(5.0))
+    assert split(SPEC, seen_later, TARGET).train.size > 200
 
 
 def test_a_small_change_of_very_different_counts_is_learned_better_than_the_count_itself():

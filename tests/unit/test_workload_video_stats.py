@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from math import e, expm1, log
+from math import e, expm1, isfinite, log
 
 import polars as pl
 import pytest
 
 from tasks.core.digests import digest_of
 from tasks.workloads.spec import FEATURE_TYPES, POLARS_TYPES
-from tasks.workloads.video_stats import STEPS, VIDEO_STATS, WIDTH, derive
+from tasks.workloads.video_stats import STEPS, VIDEO_STATS, WIDTH, derive, hourly, processed
 
 MONDAY = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -83,6 +83,33 @@ def test_growth_that_picks_up_is_rising_and_growth_that_slackens_fading():
     slower = [*steady[:-1], at(30, views=grown(6.21))]
     said = [looks(*rows, at(31))[-1]["trend_state"] for rows in (steady, faster, slower)]
     assert said == ["steady", "rising", "fading"]
+
+
+def test_counts_that_fall_ever_faster_are_fading():
+    steady = [at(hour, views=grown(12 - hour / 20)) for hour in range(0, 31, 6)]
+    faster = [*steady[:-1], at(30, views=grown(10))]
+    said = [looks(*rows, at(31))[-1]["trend_state"] for rows in (steady, faster)]
+    assert said == ["steady", "fading"]
+
+
+def test_looks_seconds_apart_and_counts_that_fall_to_nothing_leave_every_feature_a_number():
+    instant = 1 / 3600 / 1000
+    asked = looks(at(0, views=100, likes=5), at(instant, views=101, likes=5), at(6, views=0), at(900))[1:]
+    assert asked[1]["growth_views"] == pytest.approx(60 * log(102 / 101))
+    assert asked[0]["hours_ahead"] == pytest.approx(instant)
+    for found in asked:
+        said = [*(found["history"] or ()), *(each for each in found.values() if isinstance(each, float))]
+        assert all(isfinite(each) for each in said if each is not None)
+    assert asked[2]["trend_views"] == 0
+
+
+def test_of_two_looks_at_one_moment_one_is_in_the_tables_and_neither_makes_a_gain_without_end():
+    rows = [at(0.9, views=5), at(0.9, views=7), at(0.9999999, views=8), at(1, views=9)]
+    schema = {column.name: POLARS_TYPES[column.type] for column in VIDEO_STATS.columns}
+    frame = pl.DataFrame([{"video_id": "V"} | row for row in rows], schema=schema).lazy()
+    assert processed(frame).select("views").collect()["views"].to_list() == [7, 8, 9]
+    told = hourly(frame).select("looks", "views", "views_gained_per_hour").collect().rows()
+    assert told == [(2, 8, None), (1, 9, pytest.approx(60))]
 
 
 def test_the_next_count_is_learned_as_a_change_and_held_against_the_last_value_and_the_trend():
