@@ -15,6 +15,9 @@ from markupsafe import Markup
 
 from tasks.core.drawing import Axis, Mark, figure, grid, legend_of, mark_at, tag
 
+# So many letters stand side by side under a row chart in half of a wide page.
+WIDEST_SCALE = 30
+
 
 @dataclass(frozen=True)
 class Dot:
@@ -146,20 +149,18 @@ def _row(row: Row, axis: Axis, zero: float | None, limit: float | None) -> Marku
 
 
 def _scale(axis: Axis, zero: float | None) -> Markup:
-    """Write the ticks of a row chart; every second one is marked minor, for narrow screens to drop."""
+    """Write the ticks of a row chart; every second one is marked minor, for narrow screens to drop.
+
+    Where labels are too long to stand side by side on any screen, it is left out at once.
+    """
     anchor = min(range(len(axis.ticks)), key=lambda i: abs(axis.ticks[i][0] - (zero or 0.0)), default=0)
-    marks = Markup("").join(
-        tag(
-            "text",
-            {
-                "x": f"{axis.at(value)}%",
-                "y": "14",
-                "class": "minor" if len(axis.ticks) > 4 and (i - anchor) % 2 else "major",
-            },
-            label,
-        )
-        for i, (value, label) in enumerate(axis.ticks)
-    )
+    crowded = len(axis.ticks) * max((len(label) for _, label in axis.ticks), default=0) > WIDEST_SCALE
+    marks = Markup("")
+    for i, (value, label) in enumerate(axis.ticks):
+        minor = len(axis.ticks) > 4 and (i - anchor) % 2
+        if not (minor and crowded):
+            at = {"x": f"{axis.at(value)}%", "y": "14", "class": "minor" if minor else "major"}
+            marks += tag("text", at, label)
     return tag("svg", {"class": "track scale"}, marks)
 
 

@@ -96,6 +96,14 @@ def test_every_chart_is_well_formed_and_the_same_each_time(name):
     assert drawn()[name] == drawn()[name]
 
 
+@pytest.mark.parametrize(("reach", "labels"), [((0, 1), 6), ((-1, 0.25), 3)])
+def test_labels_too_long_to_stand_side_by_side_are_halved_and_zero_stays(reach, labels):
+    axis = linear_axis(reach, as_percent=True)
+    drawn = charts.row_chart([Row("one", 0.1, "")], axis, title="t", description="d", zero=0.0)
+    told = re.findall(r'class="(?:major|minor)">([^<]+)<', drawn)
+    assert len(told) == labels and percent(0) in told
+
+
 def test_labels_are_text_and_never_markup():
     assert "a &lt;b&gt; &amp; c" in drawn()["rows"]
     assert "<two>" not in drawn()["scatter"]

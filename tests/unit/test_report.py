@@ -23,6 +23,7 @@ from tasks.core.values import (
     Evaluation,
     Finding,
     Interval,
+    Reliability,
     RuleResult,
     Scorecard,
     SliceScore,
@@ -360,6 +361,13 @@ def test_a_target_that_was_not_trained_is_on_the_page_with_the_reason():
 
 def test_residuals_by_a_target_say_that_they_are_sorted_by_the_outcome(page):
     assert "by size (by the actual subscribers)" in page
+
+
+def test_of_a_chance_the_page_draws_what_was_said_against_how_often_it_came():
+    answered = (Reliability(0.1, 0.2, 100, 0.15, 0.12), Reliability(0.6, 0.7, 99, 0.64, 0.7))
+    drawn = render(replace(report(), evaluations=(replace(evaluation(), reliability=answered),)))
+    assert "does a chance mean what it says?" in drawn and "predicted against actual" not in drawn
+    assert "60 to 70" in Tags(drawn).text
 
 
 def test_odd_figures_do_not_break_the_page():

@@ -12,6 +12,9 @@ from tasks.core import charts, drawing
 from tasks.core.charts import Cloud, Line, Row
 from tasks.core.drawing import percent, short
 from tasks.core.failures import untrained
+from tasks.core.page import reliability
+from tasks.core.page.paper import Table
+from tasks.core.page.reliability import meant_of
 from tasks.core.page.run_report import RunReport
 from tasks.core.page.wording import as_figure, as_range, as_words
 from tasks.core.values import Evaluation, Interval, Scorecard, SliceScore
@@ -49,6 +52,7 @@ class TargetSection:
     importances: Markup
     aspects: Markup
     residuals: Markup
+    tenths: Table | None
     slices: tuple[SliceScore, ...]
 
 
@@ -61,6 +65,7 @@ def target_sections(report: RunReport) -> Iterator[TargetSection]:
             target.name, pl.DataFrame(schema={"actual": pl.Float64, "predicted": pl.Float64})
         )
         scored = [card for card in cards if card.status == "scored"]
+        meant = meant_of(evaluation)
         yield TargetSection(
             target=target,
             evaluation=evaluation,
@@ -71,12 +76,14 @@ def target_sections(report: RunReport) -> Iterator[TargetSection]:
             facts=(
                 *_facts(target, evaluation, report.spec.gate.confidence),
                 *_against_last_value(evaluation, scored),
+                *(reliability.facts(meant) if meant else ()),
             ),
             contest=_contest(report, evaluation, scored),
-            fit=_predicted_against_actual(target, frame),
+            fit=reliability.diagram(meant) if meant else _predicted_against_actual(target, frame),
             importances=_importances(evaluation),
             aspects=_aspects(evaluation),
-            residuals=_residuals(report.spec, target, frame),
+            residuals=reliability.often(meant) if meant else _residuals(report.spec, target, frame),
+            tenths=reliability.tenths(meant) if meant else None,
             slices=tuple(sorted(evaluation.slices, key=lambda each: (each.skill.value, each.slice, each.label))),
         )
 
@@ -157,9 +164,8 @@ def _facts(target: Target, evaluation: Evaluation, confidence: float) -> tuple[t
             "R² of the whole, change or not" if target.as_change else "R²",
             f"{as_figure(r2.value)} ({level} {as_figure(r2.low)} to {as_figure(r2.high)})",
         ),
-        ("R² of logarithms", as_figure(evaluation.log_r2)),
+        *((("R² of logarithms", as_figure(evaluation.log_r2)),) if target.transform == "log1p" else ()),
         ("rank correlation", as_figure(evaluation.spearman) + _within(evaluation.spearman_interval, level)),
-        *_meant(evaluation),
     )
 
 
@@ -175,15 +181,6 @@ def _against_last_value(evaluation: Evaluation, cards: Sequence[Scorecard]) -> I
             "scaled, in cross-validation",
             f"{short(chosen.mae_scaled)} standard deviations, {as_figure(chosen.mase_scaled)} of the last value's",
         )
-
-
-def _meant(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
-    """Yield, of a chance, how far what was said is from how often it came, and both for each tenth."""
-    if evaluation.calibration_error is not None:
-        yield "expected calibration error", as_figure(evaluation.calibration_error)
-    if evaluation.reliability:
-        told = (f"{percent(each.said)}: {percent(each.came)} of {each.rows:,}" for each in evaluation.reliability)
-        yield "what was said: how often it came", " · ".join(told)
 
 
 def _within(interval: Interval | None, level: str) -> str:
