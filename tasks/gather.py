@@ -50,8 +50,9 @@ def take_in(workload: str, place: str, lateness_hours: float) -> Arrived:
                 if not deliveries.is_known(store(), workload, file.digest):
                     # Read where there is news only, and once: nobody else takes anything in meanwhile.
                     before = before or deliveries.known(store(), workload)
-                    taken += _taken(workload, file, before, lateness_hours)
-                    before |= {each.digest: each for each in taken}
+                    new = _taken(workload, file, before, lateness_hours)
+                    before |= {each.digest: each for each in new}
+                    taken += new
             except SourceUnusable as error:
                 refused.append(f"{file.name}: {str(error).replace(str(file.path), 'it')}")
             else:
