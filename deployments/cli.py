@@ -128,6 +128,7 @@ def demo_data(
     seed: Annotated[int, typer.Option(help="the same seed gives the same rows")] = 7,
     drift: Annotated[str | None, typer.Option(help="kind of drift to plant; a wrong one lists them")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="CSV or Parquet file to write; else in the home")] = None,
+    force: Annotated[bool, typer.Option("--force", help="overwrite another file that is there")] = False,
     json: Json = False,
 ) -> None:
     """Write realistic rows with known truth, a planted share of bad ones among them.
@@ -139,10 +140,11 @@ def demo_data(
     frame = workloads.get(workload).generate(rows, seed, drift)
     name = "-".join(str(part) for part in (workload, rows, seed, drift) if part is not None)
     path = out or home.root() / "demo" / f"{name}.csv"
-    written, lines = readers.write_table(frame, path), []
+    force = force or out is None
+    written, lines = readers.write_table(frame, path, force=force), []
     airtime = workloads.get(workload).airtime
     for what, table in (airtime.demo(rows, seed) if airtime else {}).items():
-        beside = readers.write_table(table, path.with_name(f"{path.stem}-{what}{path.suffix}"))
+        beside = readers.write_table(table, path.with_name(f"{path.stem}-{what}{path.suffix}"), force=force)
         lines.append(f"\n{beside.rows:,} {what} in {beside.path}")
     screen.show(written, f"{rows:,} rows of {workload} in {written.path}{''.join(lines)}", json=json)
 

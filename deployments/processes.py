@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
 
@@ -30,13 +30,15 @@ def die_with_parent(by: int = signal.SIGKILL) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, by)
 
 
-def guard() -> None:
+def guard() -> Callable[[], bool]:
     """Go on in a child; this process waits for it, passes signals on, and ends with its exit code.
 
     If either of the two is killed, the other ends all that was started: the child hears of it from the kernel, and
     orphans of any depth (the flow runs of a worker, say) are handed to the nearest of the two that lives.
+    Returns what says, in the child, whether nobody waits for it any more: a signal may come before it can be heard.
     """
     _adopt_orphans()
+    waiting = os.getpid()
     child = os.fork()
     if child == 0:
         # A group of its own: Ctrl-C reaches the waiting process, which passes it on once.
@@ -45,7 +47,7 @@ def guard() -> None:
         _adopt_orphans()
         for ending in ENDINGS:
             signal.signal(ending, _interrupt)
-        return
+        return lambda: os.getppid() != waiting
     for ending in ENDINGS:
         signal.signal(ending, lambda *_: os.kill(child, signal.SIGTERM))
     _, status = os.waitpid(child, 0)

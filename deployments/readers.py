@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from tasks import workloads
 from tasks.adapters import anchors, contents, dossiers, frames, home, ledger, projections, serving
 from tasks.adapters.bundles import Bundle
 from tasks.adapters.cached import at_its_origin
+from tasks.adapters.export_files import is_there
 from tasks.adapters.signing import trusted_keys
 from tasks.adapters.snapshots import moment
 from tasks.adapters.sources import read_source
@@ -21,6 +23,7 @@ from tasks.errors import BadRequest, HomeDamaged, NotTrusted, OutOfSpace
 from tasks.workloads.spec import Workload
 
 Findings = tuple[Finding, ...]
+WRITTEN = (".csv", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ def predict(workload: str, source: Path, out: Path, *, ring: str, observed_at: s
 
     No column is required: what a model was trained to do without may be missing.
     """
+    if out.exists() and (out.samefile(source) or out.resolve().is_relative_to(source.resolve())):
+        raise BadRequest(f"{out} is the source itself; name another file with --out")
     spec = workloads.get(workload)
     champion = serving.open_champion(home.store(), home.root() / "keys", workload, ring)
     entry, bundle = champion.entry, champion.bundle
@@ -126,8 +131,13 @@ def _named(entry: Entry | None) -> str:
     return f"entry {entry.number} ({entry.version})" if entry else "nothing"
 
 
-def write_table(frame: pl.DataFrame, out: Path) -> Written:
-    """Write *frame* as CSV, or as Parquet where *out* says so; whole or not at all."""
+def write_table(frame: pl.DataFrame, out: Path, *, force: bool = True) -> Written:
+    """Write *frame* as CSV or Parquet, as *out* says; whole or not at all.
+
+    Raises BadRequest for a name that says otherwise and, without *force*, where another file is there.
+    """
+    if out.suffix not in WRITTEN:
+        raise BadRequest(f"{out} would be neither CSV nor Parquet; name a file that ends in {' or '.join(WRITTEN)}")
     part = out.with_name(f".{out.name}.part")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -135,6 +145,9 @@ def write_table(frame: pl.DataFrame, out: Path) -> Written:
             frame.write_parquet(part)
         else:
             frame.write_csv(part)
+        if not force and out.exists() and not filecmp.cmp(part, out, shallow=False):
+            part.unlink()
+            raise is_there(out, "--out")
         part.replace(out)
     except OSError as error:
         part.unlink(missing_ok=True)

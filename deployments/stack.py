@@ -164,9 +164,9 @@ class Stack:
         self._wait(mlflow, say)
         self._wait(worker, say)
 
-    def watch(self) -> None:
-        """Return never; raises Unreachable when a part ended by itself."""
-        while True:
+    def watch(self, abandoned: Callable[[], bool]) -> None:
+        """Return once nobody waits any more, as *abandoned* says; raises Unreachable when a part ended by itself."""
+        while not abandoned():
             self._all_alive()
             time.sleep(0.2)
 

@@ -54,7 +54,7 @@ def take_in(workload: str, place: str, lateness_hours: float) -> Arrived:
                     before |= {each.digest: each for each in new}
                     taken += new
             except SourceUnusable as error:
-                refused.append(f"{file.name}: {str(error).replace(str(file.path), 'it')}")
+                refused.append(f"{file.name}: {_without(file.path, str(error))}")
             else:
                 dealt_with(store(), workload, file)
     return Arrived(tuple(taken), tuple(refused))
@@ -63,7 +63,8 @@ def take_in(workload: str, place: str, lateness_hours: float) -> Arrived:
 def refuse(arrived: Arrived, place: str) -> None:
     """Raise SourceUnusable where there were files that cannot be taken in."""
     if arrived.refused:
-        named = "; ".join(arrived.refused[:NAMED])
+        more = len(arrived.refused) - NAMED
+        named = "; ".join(arrived.refused[:NAMED]) + (f"; and {more} more" if more > 0 else "")
         raise SourceUnusable(
             f"{len(arrived.refused)} of the files at {place} cannot be taken in, and all others were: {named}; "
             "mend them or take them away"
@@ -104,6 +105,11 @@ def _taken(workload: str, file: Landed, before: Mapping[str, Delivery], lateness
     with scratch(workload, "deliver") as room:
         done = deliveries.take(store(), spec, file, before, room, lateness_hours=lateness_hours, now=now)
     return [done] if done else []
+
+
+def _without(path: Path, said: str) -> str:
+    """Return what was *said* of a file whose name stands before it."""
+    return said.removeprefix(f"{path}: ").replace(str(path), "it")
 
 
 def _sent() -> bool:

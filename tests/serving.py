@@ -77,7 +77,8 @@ def nobody_works_for(home: Path, *, seconds: float) -> None:
     """Wait until no process works for *home* any more; tell which do."""
     with suppress(AssertionError):
         eventually(lambda: not at_work_for(home), seconds=seconds)
-    assert [psutil.Process(pid).cmdline() for pid in at_work_for(home)] == []
+    left = [psutil.Process(pid).as_dict(["pid", "ppid", "status", "cmdline"]) for pid in at_work_for(home)]
+    assert not left, left
 
 
 def first_value(process: subprocess.Popen[str], line: CommandLine) -> str:

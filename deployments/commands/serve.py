@@ -40,7 +40,7 @@ def up(port: Port = 4200, mlflow_port: MlflowPort = 5000, json: Json = False) ->
     from deployments import processes, stack
 
     # From here on in a child that is told when this process ends, however it ends.
-    processes.guard()
+    abandoned = processes.guard()
     root = home.root()
     progress = screen.Progress()
     with stack.alone(root):
@@ -54,7 +54,7 @@ def up(port: Port = 4200, mlflow_port: MlflowPort = 5000, json: Json = False) ->
             screen.show(addresses, f"{sentence}\nNext: greenlight deploy. Ctrl-C stops all of it.", json=json)
             # Whoever reads them through a pipe waits for them now, not at the end.
             sys.stdout.flush()
-            running.watch()
+            running.watch(abandoned)
         finally:
             running.stop()
             progress.say("all of it is stopped")

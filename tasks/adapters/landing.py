@@ -16,7 +16,9 @@ from pathlib import Path
 from tasks.adapters.sources import READABLE, digest_source
 from tasks.adapters.store import Store, located, open_store
 from tasks.core.digests import canonical_json, digest_of
-from tasks.errors import AlreadyExists, BadRequest, HomeDamaged
+from tasks.errors import AlreadyExists, BadRequest, HomeDamaged, SourceUnusable
+
+HIDDEN = (".", "_")
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,16 @@ class Landed:
 
     @cached_property
     def digest(self) -> str:
-        """The digest of its bytes; raises SourceUnusable where there are none to read."""
+        """The digest of its bytes; raises SourceUnusable where there are none to read, or it is no table."""
+        if self.path.is_dir():
+            raise SourceUnusable(f"{self.path} is a folder, and only files are taken in: move them up")
+        if not self.path.name.lower().endswith(READABLE):
+            raise SourceUnusable(f"{self.path} is no table; its name ends in none of {', '.join(READABLE)}")
         return digest_source(self.path)
 
 
 def landed(store: Store, workload: str, place: str, room: Path) -> Iterator[Landed]:
-    """Yield the files at *place*, a folder or a store's address, in the order of their names; *room* is scratch.
+    """Yield what is at *place*, a folder or a store's address, in the order of the names; *room* is scratch.
 
     Of a store's, those that were noted as ``dealt_with`` in *store* are left out, and a file is gone once the next is
     asked for. Raises BadRequest where there is no such folder or store, Unreachable where none answers.
@@ -52,7 +58,7 @@ def _files(folder: Path) -> Iterator[Landed]:
     if not folder.is_dir():
         raise BadRequest(f"nothing can land in {folder}, which is no folder; make it, or name another")
     for each in sorted(folder.iterdir()):
-        if each.is_file() and _is_table(each.name):
+        if not each.name.startswith(HIDDEN):
             yield Landed(each, str(each))
 
 
@@ -67,7 +73,7 @@ def dealt_with(store: Store, workload: str, file: Landed) -> None:
 def _objects(store: Store, workload: str, there: Store, room: Path) -> Iterator[Landed]:
     for key in there.list(""):
         name = key.rpartition("/")[2]
-        head = there.head(key) if _is_table(name) else None
+        head = None if name.startswith(HIDDEN) or not name else there.head(key)
         if head is None:
             continue
         file = Landed(room / name, located(there, key), head.version)
@@ -80,12 +86,8 @@ def _objects(store: Store, workload: str, there: Store, room: Path) -> Iterator[
             # Gone since it was listed: whoever delivers may clean up.
             continue
         yield file
-        file.path.unlink()
+        file.path.unlink(missing_ok=True)
 
 
 def _note(workload: str, name: str, version: str) -> str:
     return f"fetched/{workload}/{digest_of({'file': name, 'version': version})}.json"
-
-
-def _is_table(name: str) -> bool:
-    return name.lower().endswith(READABLE) and not name.startswith((".", "_"))

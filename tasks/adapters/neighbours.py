@@ -37,6 +37,8 @@ class Similar:
 
 def opened(store: Store, keys: Path, spec: Workload, ring: str) -> tuple[Bundle, Alike]:
     """Open the likeness of what serves in *ring*; raises BadRequest where nothing does, or it knows none."""
+    if spec.likeness is None:
+        raise BadRequest(f"{spec.name} declares no likeness, so none of its rows is like another")
     bundle = serving.open_champion(store, keys, spec.name, ring).bundle
     return bundle, contents.likeness_of(bundle)
 

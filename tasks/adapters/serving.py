@@ -29,9 +29,12 @@ def champion(store: Store, keys: Path, workload: str, ring: str) -> Entry:
     entry = ledger.champion(store, workload, ring, trusted_keys(keys))
     if entry is None:
         policies.load(ring)
+        trusted = trusted_keys(keys)
+        served = [each for each in policies.rings() if ledger.champion(store, workload, each, trusted)]
+        there = f"one serves in {' and '.join(served)}: add --ring {served[-1]}, or " if served else ""
         raise BadRequest(
-            f"{workload} has no champion in {ring} in {store.uri}; let one out: greenlight run {workload} --source "
-            f"PATH --to-ring {ring}"
+            f"{workload} has no champion in {ring} in {store.uri}; {there}let one out: greenlight run {workload} "
+            f"--source PATH --to-ring {ring}"
         )
     return entry
 

@@ -170,7 +170,7 @@ def settings() -> Settings:
         wrong = "; ".join(f"{_variable(each['loc'])}: {each['msg']}" for each in error.errors(include_input=False))
     except SettingsError as error:
         wrong = str(error)
-    raise BadRequest(f"the environment sets what cannot be used: {wrong}; README.md has a table of them")
+    raise BadRequest(f"the environment sets what cannot be used: {wrong}; README.md and docs/enrichment.md have tables")
 
 
 def _variable(place: tuple[int | str, ...]) -> str:

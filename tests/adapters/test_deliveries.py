@@ -169,7 +169,6 @@ def write_for_blobs(lazy: pl.LazyFrame, to: Path) -> int:
 
 def test_what_is_still_being_written_is_not_looked_at_and_a_missing_folder_is_named(dock: Dock) -> None:
     dock.land(".coming.csv", ("v", "2026-06-10 10:00:00", 9))
-    dock.bring("notes.md", b"no table")
     assert dock.take() == []
     with pytest.raises(BadRequest, match="which is no folder"):
         dock.take(place=str(dock.folder / "elsewhere"))
@@ -337,9 +336,12 @@ def test_a_file_that_is_no_table_keeps_no_other_from_being_taken_in_and_is_named
     dock.bring("a.csv", b"")
     dock.bring("b.csv", b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
     dock.land("c.csv", ("v", "2026-06-10 10:00:00", 9))
+    dock.bring("d.xlsx", b"no table")
+    dock.bring("e.csv", b"no,table\n1,2\n")
     assert [each.file for each in gathering().taken] == ["c.csv"]
     again = gathering()
-    assert again.taken == () and len(again.refused) == 2
-    with pytest.raises(SourceUnusable, match=r"^2 of the files at .*a\.csv.*: it is empty .*; mend them") as told:
+    assert again.taken == () and len(again.refused) == 4
+    words = r"^4 of the files at .*a\.csv.*: it is empty .*d\.xlsx.*: it is no table; .*; and 1 more; mend them"
+    with pytest.raises(SourceUnusable, match=words) as told:
         refuse(again, dock.place)
     assert str(dock.folder.parent / "tmp") not in str(told.value)

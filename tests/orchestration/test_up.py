@@ -18,7 +18,7 @@ from deployments import stack
 from tasks.adapters import environment
 from tasks.workloads import WORKLOADS
 from tests.command_line import ask_api, at_work_for, eventually, said_plainly
-from tests.serving import Running, drifted, line_in, started
+from tests.serving import Running, drifted, line_in, nobody_works_for, started
 
 # Retrain, score and monitor of each; broadcast's timetable, and video_stats' gather and appraisal.
 SCHEDULES = 3 * len(WORKLOADS) + 3
@@ -277,7 +277,7 @@ def test_nothing_outlives_an_up_that_was_killed_nor_does_a_run_hold_its_place_fo
         assert places_taken(running, deployment) == 1
         assert len(at_work_for(line.home)) >= 4
         running.process.kill()
-        eventually(lambda: not at_work_for(line.home), seconds=240)
+        nobody_works_for(line.home, seconds=240)
     with started(line) as again:
         assert line("deploy").rc == 0
         eventually(lambda: places_taken(again, deployment) == 0, seconds=400)
