@@ -61,7 +61,7 @@ def predict(workload: str, source: Path, out: Path, *, ring: str, observed_at: s
 
     No column is required: what a model was trained to do without may be missing.
     """
-    if out.exists() and (out.samefile(source) or out.resolve().is_relative_to(source.resolve())):
+    if out.exists() and source.exists() and (out.samefile(source) or out.resolve().is_relative_to(source.resolve())):
         raise BadRequest(f"{out} is the source itself; name another file with --out")
     spec = workloads.get(workload)
     champion = serving.open_champion(home.store(), home.root() / "keys", workload, ring)

@@ -7,7 +7,7 @@ import pytest
 
 from deployments import readers
 from tasks.adapters import serving
-from tasks.errors import BadRequest
+from tasks.errors import BadRequest, GreenlightError
 from tests.released import Released
 
 FRAME = pl.DataFrame({"shop": ["a", "b"], "sales": [1.0, 2.0]})
@@ -39,6 +39,14 @@ def test_answers_are_never_written_over_the_rows_they_are_of(tmp_path, source):
     with pytest.raises(BadRequest, match="is the source itself"):
         readers.predict("channels", tmp_path / source, out, ring="dev")
     assert out.read_bytes() == before
+
+
+def test_a_source_that_is_not_there_is_not_taken_for_the_file_that_is(tmp_path):
+    out = tmp_path / "own.csv"
+    FRAME.write_csv(out)
+    with pytest.raises(GreenlightError) as told:
+        readers.predict("channels", tmp_path / "gone.csv", out, ring="dev")
+    assert "the source itself" not in str(told.value)
 
 
 def test_a_ring_without_a_champion_says_where_one_serves(tmp_path):
