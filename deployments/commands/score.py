@@ -9,7 +9,8 @@ import typer
 
 from deployments import screen
 from deployments.options import Json, WorkloadName
-from tasks.adapters import batches, home
+from tasks import workloads
+from tasks.adapters import batches, home, sources
 
 if TYPE_CHECKING:
     from tasks.core.scoring import Published
@@ -48,6 +49,7 @@ def score(
     screen.Progress()
     asked: dict[str, Any] = {"ring": ring, "date": date, "output": output, "observed_at": observed_at}
     # Before a server is started for it: what is asked wrongly is said at once.
+    sources.glance(workloads.get(workload), input)
     batches.open_batch(home.store(), home.root() / "keys", workload, str(input), **asked)
     with at_prefect(SLOW_TO_IMPORT):
         from flows.score import score as flow

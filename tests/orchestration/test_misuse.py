@@ -368,3 +368,10 @@ def test_a_wrong_file_of_slots_is_refused_by_row_and_column_before_anything_star
     shows.write_text("programme,genre,minutes\nA,Drama,60\n")
     done = greenlight("timetable", "--slots", slots, "--programmes", shows)
     assert_one_sentence(done, 2, str(slots), "row 3, column start: found '20 Uhr'", "wanted a time as 20:15")
+
+
+def test_a_batch_without_rows_is_refused_before_anything_starts(greenlight, sources, tmp_path):
+    header = tmp_path / "header.csv"
+    header.write_bytes(sources["first"].read_bytes().splitlines(keepends=True)[0])
+    assert_one_sentence(greenlight("score", "channels", "--input", header), 2, "header and no rows")
+    assert not (greenlight.home / "store").exists()
