@@ -204,7 +204,9 @@ def _matched(spec: Table, headers: Sequence[str], path: Path, name: str, tally: 
     if matched.unknown:
         message = f"{name}columns not declared for {spec.name}, not kept: {', '.join(map(repr, matched.unknown))}"
         tally.files.append(Finding("columns_unknown", message, len(matched.unknown)))
-    absent = [column for column in matched.absent if column != spec.event_time]
+    # What is made of other columns is not missing, nor is the time, which may be given beside the source.
+    made = {spec.event_time, *(column.name for column in spec.columns if column.made)}
+    absent = [column for column in matched.absent if column not in made]
     if absent:
         message = f"{name}optional columns not in the source, all missing: {', '.join(absent)}"
         tally.files.append(Finding("columns_absent", message, len(absent)))

@@ -214,6 +214,14 @@ def test_unknown_and_absent_columns_are_said(tmp_path):
     assert frame["title"].to_list() == [None]
 
 
+def test_what_is_made_of_other_columns_is_not_told_as_missing(tmp_path):
+    columns = [replace(each, made=lambda: pl.lit(None)) if each.name == "title" else each for each in CHANNELS.columns]
+    (tmp_path / "x.csv").write_text("channel,observed_at,subscribers,uploads,country\na,2024-05-01,1,1,Peru\n")
+    found = read_source(replace(CHANNELS, columns=tuple(columns)), tmp_path / "x.csv", tmp_path / "x.parquet")
+    missing = told(found, "columns_absent").partition("all missing: ")[2].split(", ")
+    assert "category" in missing and "title" not in missing
+
+
 def test_undated_rows_are_dated_to_the_year_after_the_newest(tmp_path):
     found, frame = read_text(tmp_path, HEADER + ROWS + "Cid,1,2,3,Peru,20201\n")
     assert frame["observed_at"].unique().to_list() == [datetime(2013, 1, 1, tzinfo=UTC)]
