@@ -13,7 +13,7 @@ from tasks import workloads
 from tasks.adapters import anchors, contents, dossiers, frames, home, ledger, projections, serving
 from tasks.adapters.bundles import Bundle
 from tasks.adapters.cached import at_its_origin
-from tasks.adapters.export_files import is_there
+from tasks.adapters.export_files import is_there, refuse_source
 from tasks.adapters.signing import trusted_keys
 from tasks.adapters.snapshots import moment
 from tasks.adapters.sources import read_source
@@ -61,8 +61,9 @@ def predict(workload: str, source: Path, out: Path, *, ring: str, observed_at: s
 
     No column is required: what a model was trained to do without may be missing.
     """
-    if out.exists() and source.exists() and (out.samefile(source) or out.resolve().is_relative_to(source.resolve())):
-        raise BadRequest(f"{out} is the source itself; name another file with --out")
+    # Before any work is done: what is asked wrongly is said at once.
+    refuse_source(out, source)
+    _refuse_form(out)
     spec = workloads.get(workload)
     champion = serving.open_champion(home.store(), home.root() / "keys", workload, ring)
     entry, bundle = champion.entry, champion.bundle
@@ -136,8 +137,7 @@ def write_table(frame: pl.DataFrame, out: Path, *, force: bool = True) -> Writte
 
     Raises BadRequest for a name that says otherwise and, without *force*, where another file is there.
     """
-    if out.suffix not in WRITTEN:
-        raise BadRequest(f"{out} would be neither CSV nor Parquet; name a file that ends in {' or '.join(WRITTEN)}")
+    _refuse_form(out)
     part = out.with_name(f".{out.name}.part")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -155,3 +155,8 @@ def write_table(frame: pl.DataFrame, out: Path, *, force: bool = True) -> Writte
             f"{out} cannot be written: {error.strerror or error}; name another file, or free some space"
         ) from error
     return Written(frame.height, str(out))
+
+
+def _refuse_form(out: Path) -> None:
+    if out.suffix not in WRITTEN:
+        raise BadRequest(f"{out} would be neither CSV nor Parquet; name a file that ends in {' or '.join(WRITTEN)}")

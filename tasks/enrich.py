@@ -18,7 +18,7 @@ import polars as pl
 
 from tasks.adapters import home
 from tasks.adapters.enrichment.work import Work, finish, work_on
-from tasks.adapters.export_files import is_there, refuse_existing
+from tasks.adapters.export_files import is_there, refuse_existing, refuse_source
 from tasks.adapters.parquet import Rows, replacing
 from tasks.adapters.settings import settings
 from tasks.adapters.sources import digest_source
@@ -106,8 +106,7 @@ def refuse(asked: Asked, analyser: Analyser) -> None:
         raise BadRequest(
             f"{asked.out} is no Parquet file by its name; answers are typed, so name one ending in .parquet"
         )
-    if asked.out.resolve() == asked.source.resolve():
-        raise BadRequest(f"{asked.out} is the source itself; name another file with --out")
+    refuse_source(asked.out, asked.source)
     names = Counter([*asked.keys, asked.column, ROW, *analyser.columns, *OUTCOME])
     twice = [name for name, count in names.items() if count > 1]
     if twice:

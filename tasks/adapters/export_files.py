@@ -63,6 +63,12 @@ def refuse_existing(to: Path, *, force: bool, option: str = "--to") -> None:
         raise is_there(to, option)
 
 
+def refuse_source(out: Path, source: Path) -> None:
+    """Raise BadRequest where *out* is the *source*, or a file of it, under whatever name."""
+    if out.exists() and source.exists() and (out.samefile(source) or out.resolve().is_relative_to(source.resolve())):
+        raise BadRequest(f"{out} is the source itself; name another file with --out")
+
+
 def harmless(schema: pl.Schema) -> list[pl.Expr]:
     """Return every column, text that a spreadsheet would run with an apostrophe before it (OWASP: CSV injection)."""
     begins = "^[" + "".join(f"\\x{{{ord(sign):x}}}" for sign in FORMULA) + "]"

@@ -28,6 +28,9 @@ def test_another_file_is_left_as_it_is_and_the_same_rows_again_change_nothing(tm
 def test_a_name_that_says_another_form_is_refused(tmp_path, name):
     with pytest.raises(BadRequest, match=r"neither CSV nor Parquet; name a file that ends in \.csv or \.parquet"):
         readers.write_table(FRAME, tmp_path / name)
+    # Told before anything is scored: there is not even a champion.
+    with pytest.raises(BadRequest, match="neither CSV nor Parquet"):
+        readers.predict("channels", tmp_path / "gone.csv", tmp_path / name, ring="dev")
     assert not list(tmp_path.iterdir())
 
 
