@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import pytest
+
 from tasks.adapters import actuals, appraisals, frames, partitions, predictions, scoring, serving
 from tasks.adapters.predictions import SCORED, Day
 from tasks.adapters.scoring import Scorer
@@ -71,3 +73,9 @@ class Scoring(Home):
     def record(self):
         """The bytes of the day's appraisal."""
         return (self.folder / "store" / partition_key(appraisals.KIND, "shops", "2026-11-20", "dev")).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory):
+    """A champion whose days a test begins ``anew``."""
+    return Scoring(tmp_path_factory.mktemp("appraised"))

@@ -19,12 +19,7 @@ from tasks.errors import BadRequest, SourceUnusable
 from tasks.workloads.spec import Gate
 from tests.builders import shops, shops_spec
 from tests.contesting import SPEC, Home
-from tests.scored_days import ROWS, RUN, TRUTH, Scoring
-
-
-@pytest.fixture(scope="module")
-def learnt(tmp_path_factory):
-    return Scoring(tmp_path_factory.mktemp("appraised"))
+from tests.scored_days import ROWS, RUN, TRUTH
 
 
 @pytest.fixture

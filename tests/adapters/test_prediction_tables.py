@@ -15,13 +15,8 @@ from tasks.core import tables as core_tables
 from tasks.workloads.spec import Holdout
 from tests.builders import shops
 from tests.contesting import SPEC
-from tests.scored_days import ROWS, SEEN, TRUTH, Scoring
+from tests.scored_days import ROWS, SEEN, TRUTH
 from tests.stores import at_once
-
-
-@pytest.fixture(scope="module")
-def learnt(tmp_path_factory):
-    return Scoring(tmp_path_factory.mktemp("appraised"))
 
 
 @pytest.fixture
