@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import FrameType
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -35,7 +34,9 @@ def guard() -> Callable[[], bool]:
 
     If either of the two is killed, the other ends all that was started: the child hears of it from the kernel, and
     orphans of any depth (the flow runs of a worker, say) are handed to the nearest of the two that lives.
-    Returns what says, in the child, whether nobody waits for it any more: a signal may come before it can be heard.
+    Returns what says, in the child, whether it is to end: it was told to, or nobody waits for it any more. A signal
+    only leaves word. Of a killed process the kernel tells once for each of its threads, and one of those signals would
+    interrupt the ending that another one began.
     """
     _adopt_orphans()
     waiting = os.getpid()
@@ -43,22 +44,17 @@ def guard() -> Callable[[], bool]:
     if child == 0:
         # A group of its own: Ctrl-C reaches the waiting process, which passes it on once.
         os.setpgid(0, 0)
+        told: list[int] = []
+        for ending in ENDINGS:
+            signal.signal(ending, lambda number, _: told.append(number))
         die_with_parent(signal.SIGTERM)
         _adopt_orphans()
-        for ending in ENDINGS:
-            signal.signal(ending, _interrupt)
-        return lambda: os.getppid() != waiting
+        return lambda: bool(told) or os.getppid() != waiting
     for ending in ENDINGS:
         signal.signal(ending, lambda *_: os.kill(child, signal.SIGTERM))
     _, status = os.waitpid(child, 0)
     sweep(os.getpid())
     os._exit(os.waitstatus_to_exitcode(status) % 256)
-
-
-def deaf() -> None:
-    """Hear no more of Ctrl-C and the like: this process is ending already."""
-    for ending in ENDINGS:
-        signal.signal(ending, signal.SIG_IGN)
 
 
 def descendants(parent: int) -> list[int]:
@@ -79,10 +75,11 @@ def descendants(parent: int) -> list[int]:
 
 def end(processes: Iterable[int], grace_seconds: float) -> None:
     """Ask *processes* to end, and after *grace_seconds* make them."""
-    asked = list(processes)
-    _send(asked, signal.SIGTERM if grace_seconds else signal.SIGKILL)
+    left = list(processes)
+    _send(left, signal.SIGTERM if grace_seconds else signal.SIGKILL)
     deadline = time.monotonic() + grace_seconds
-    while (left := [pid for pid in asked if _alive(pid)]) and time.monotonic() < deadline:
+    # Who ended is not asked for again: another process may have its number by then.
+    while (left := [pid for pid in left if _alive(pid)]) and time.monotonic() < deadline:
         time.sleep(0.05)
     _send(left, signal.SIGKILL)
 
@@ -114,7 +111,3 @@ def _alive(pid: int) -> bool:
 def _adopt_orphans() -> None:
     if LINUX:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

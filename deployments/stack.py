@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NoReturn
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
@@ -147,14 +148,18 @@ def _worker() -> list[str]:
 
 
 class Stack:
-    """The processes of one ``up``."""
+    """The processes of one ``up``; *to_end* says whether it was told to end."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, to_end: Callable[[], bool]) -> None:
         self.root = root
+        self._to_end = to_end
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, wanted: Sequence[Part], say: Callable[[str], None]) -> None:
-        """Start all parts and return once each answers; raises Unreachable if one does not, with its last words."""
+        """Start all parts and return once each answers; raises Unreachable if one does not, with its last words.
+
+        Raises KeyboardInterrupt if told to end meanwhile.
+        """
         prepare_database(self.root)
         prefect, mlflow, worker = wanted
         self._spawn(prefect)
@@ -164,15 +169,14 @@ class Stack:
         self._wait(mlflow, say)
         self._wait(worker, say)
 
-    def watch(self, abandoned: Callable[[], bool]) -> None:
-        """Return once nobody waits any more, as *abandoned* says; raises Unreachable when a part ended by itself."""
-        while not abandoned():
-            self._all_alive()
+    def watch(self) -> NoReturn:
+        """Raise KeyboardInterrupt once told to end, or Unreachable when a part ended by itself."""
+        while True:
+            self._go_on()
             time.sleep(0.2)
 
     def stop(self) -> None:
         """End everything: flow runs first, while the server can still be told that they were stopped."""
-        processes.deaf()
         worker = self._children.get("worker")
         if worker is not None:
             processes.end(processes.descendants(worker.pid), FLOW_GRACE_SECONDS)
@@ -200,7 +204,7 @@ class Stack:
     def _wait(self, part: Part, say: Callable[[str], None]) -> None:
         began = time.monotonic()
         while not part.ready():
-            self._all_alive()
+            self._go_on()
             if time.monotonic() - began > START_SECONDS:
                 raise Unreachable(
                     f"the {part.name} did not answer within {START_SECONDS} s. {self._last_words(part.name)}"
@@ -208,7 +212,9 @@ class Stack:
             time.sleep(0.1)
         say(f"the {part.name} answers")
 
-    def _all_alive(self) -> None:
+    def _go_on(self) -> None:
+        if self._to_end():
+            raise KeyboardInterrupt
         for name, child in self._children.items():
             if child.poll() is not None:
                 raise Unreachable(

@@ -40,12 +40,12 @@ def up(port: Port = 4200, mlflow_port: MlflowPort = 5000, json: Json = False) ->
     from deployments import processes, stack
 
     # From here on in a child that is told when this process ends, however it ends.
-    abandoned = processes.guard()
+    to_end = processes.guard()
     root = home.root()
     progress = screen.Progress()
     with stack.alone(root):
         addresses = stack.addresses_at(port, mlflow_port)
-        running = stack.Stack(root)
+        running = stack.Stack(root, to_end)
         try:
             progress.say(f"starting on the home {root}; logs are in {root / 'logs'}")
             running.start(stack.parts(root, addresses, settings().mlflow_backend.get_secret_value()), progress.say)
@@ -54,7 +54,7 @@ def up(port: Port = 4200, mlflow_port: MlflowPort = 5000, json: Json = False) ->
             screen.show(addresses, f"{sentence}\nNext: greenlight deploy. Ctrl-C stops all of it.", json=json)
             # Whoever reads them through a pipe waits for them now, not at the end.
             sys.stdout.flush()
-            running.watch(abandoned)
+            running.watch()
         finally:
             running.stop()
             progress.say("all of it is stopped")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -26,22 +29,30 @@ def test_one_that_was_started_while_others_were_looked_for_is_ended_too(monkeypa
             child.kill()
 
 
-# A child that hears no signal, as one that comes at the wrong instant is not heard.
-DEAF = """
-import os, sys, time
+ENDING = """
+import os, sys, threading, time
 from deployments import processes
-abandoned = processes.guard()
-processes.deaf()
+for _ in range(8):
+    threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+to_end = processes.guard()
+{heard}
 print(os.getpid(), flush=True)
-while not abandoned():
-    time.sleep(0.05)
-print("abandoned", flush=True)
+while not to_end():
+    time.sleep(0.01)
+time.sleep(0.5)
+print("ended in order", flush=True)
 """
+DEAF = "import signal; [signal.signal(ending, signal.SIG_IGN) for ending in processes.ENDINGS]"
 
 
-def test_a_child_that_heard_no_signal_still_learns_that_nobody_waits_for_it():
-    command = [sys.executable, "-c", DEAF]
+@pytest.mark.parametrize("heard", ["", DEAF], ids=["hears signals", "hears none"])
+def test_a_child_ends_in_order_when_who_waits_for_it_is_killed_with_all_its_threads(heard: str):
+    command = [sys.executable, "-c", ENDING.format(heard=heard)]
     with subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True) as waiting:
-        assert int(waiting.stdout.readline()) != waiting.pid
+        child = int(waiting.stdout.readline())
+        assert child != waiting.pid
         waiting.kill()
-        assert waiting.stdout.readline() == "abandoned\n"
+        for _ in range(50 * (not heard)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGTERM)
+        assert waiting.stdout.readline() == "ended in order\n"
