@@ -8,18 +8,18 @@ No target must be there: a source with only some of them trains those, so a targ
 from __future__ import annotations
 
 from expectations.contract import (
+    EVERY_CELL_READ,
+    NOT_BLANK,
     AsOf,
     Suite,
     Type,
-    absent,
     between,
-    columns_exist,
+    labelled,
     matches,
     mostly_present,
     newest,
     present,
-    row_count,
-    typed,
+    table_of,
     unique,
 )
 
@@ -45,19 +45,13 @@ TARGETS = ("rating", "revenue", "audience", "engagement")
 # More than the people there are; and ten times what the dearest evening of advertising ever brought.
 NOBODY_LEFT = 9e9
 NO_AMOUNT_USD = 1e10
-NOT_BLANK = r"[^ \t\r\n]"
 CLOCK = r"^([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"
 
 TABLE = (
-    columns_exist("columns_exist", tuple(COLUMNS), "every later step reads these columns by name"),
-    *(typed(column, type, "a column of another type was read wrongly") for column, type in COLUMNS.items()),
-    row_count("enough_rows", 100, "a model fitted and judged on fewer rows says nothing"),
+    *table_of(COLUMNS),
     mostly_present("programme", 0.95, "rows without their programme cannot be joined to features", "critical"),
     mostly_present("airs_at", 0.95, "rows without their moment cannot be put in order", "critical"),
-    *(
-        mostly_present(target, 0.05, "a target without labels is not trained; the others are, and the page says so")
-        for target in TARGETS
-    ),
+    *labelled(*TARGETS),
     mostly_present("slot_start", 0.85, "without its time of day an airing has no slot and no lead-in"),
     mostly_present("network", 0.85, "a slot is a network's; about 1 % are missing where the source is whole"),
     mostly_present("genre", 0.85, "about 2 % are missing where the source is whole"),
@@ -78,7 +72,7 @@ TABLE = (
 )
 
 IDENTITY = (
-    absent("every_cell_read", "_unparsed", "a cell that is not of its column's type was written by mistake"),
+    EVERY_CELL_READ,
     present("programme_present", "programme", "a row without its programme's name is nobody's"),
     present("airs_at_present", "airs_at", "without its moment a row cannot be placed before or after another"),
     unique(

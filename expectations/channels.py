@@ -7,20 +7,19 @@ at the clock, so that one snapshot always splits the same way. A missing value b
 from __future__ import annotations
 
 from expectations.contract import (
+    EVERY_CELL_READ,
+    NOT_BLANK,
     AsOf,
     Suite,
     Type,
-    absent,
     at_least,
     between,
-    columns_exist,
     matches,
     mostly_present,
     newest,
     paired,
     present,
-    row_count,
-    typed,
+    table_of,
     unique,
 )
 from expectations.countries import COUNTRY_CODES
@@ -64,12 +63,9 @@ RANKS = ("rank", "video_views_rank", "country_rank", "channel_type_rank")
 
 # Ten times the world's yearly spending on advertising: above it is not an amount, and infinity and NaN are above it.
 NO_AMOUNT_USD = 1e13
-NOT_BLANK = r"[^ \t\r\n]"
 
 TABLE = (
-    columns_exist("columns_exist", tuple(COLUMNS), "every later step reads these columns by name"),
-    *(typed(column, type, "a column of another type was read wrongly") for column, type in COLUMNS.items()),
-    row_count("enough_rows", 100, "a model fitted and judged on fewer rows says nothing"),
+    *table_of(COLUMNS),
     mostly_present("channel", 0.95, "rows without the channel's name cannot be joined to features", "critical"),
     mostly_present("subscribers", 0.5, "a target, and the size every channel is judged by", "critical"),
     mostly_present("uploads", 0.5, "one of the few inputs every user has", "critical"),
@@ -99,7 +95,7 @@ TABLE = (
 )
 
 IDENTITY = (
-    absent("every_cell_read", "_unparsed", "a cell that is not of its column's type was written by mistake"),
+    EVERY_CELL_READ,
     present("channel_present", "channel", "a row without its channel's name is nobody's"),
     matches("channel_not_blank", "channel", NOT_BLANK, "a row without its channel's name is nobody's"),
     present("observed_at_present", "observed_at", "without its moment a row cannot be placed before or after another"),

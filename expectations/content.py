@@ -7,19 +7,19 @@ it is what is asked about. A source without one of the outcomes trains the targe
 from __future__ import annotations
 
 from expectations.contract import (
+    EVERY_CELL_READ,
+    NOT_BLANK,
     AsOf,
     Suite,
     Type,
-    absent,
     at_least,
     between,
-    columns_exist,
+    labelled,
     matches,
     mostly_present,
     newest,
     present,
-    row_count,
-    typed,
+    table_of,
     unique,
 )
 
@@ -52,21 +52,15 @@ COUNTS = ("views", "likes", "dislikes", "comments")
 # A hundred times what the most watched video ever had.
 NOBODY_LEFT = 2e12
 MONTH_SECONDS = 31 * 86_400
-NOT_BLANK = r"[^ \t\r\n]"
 
 TABLE = (
-    columns_exist("columns_exist", tuple(COLUMNS), "every later step reads these columns by name"),
-    *(typed(column, type, "a column of another type was read wrongly") for column, type in COLUMNS.items()),
-    row_count("enough_rows", 100, "a model fitted and judged on fewer rows says nothing"),
+    *table_of(COLUMNS),
     mostly_present("video_id", 0.95, "rows without their video cannot be joined to features", "critical"),
     mostly_present("published_at", 0.95, "rows without their moment cannot be put in order", "critical"),
     mostly_present("title", 0.95, "what a video is called is most of what is known before it is out", "critical"),
     mostly_present("channel", 0.85, "without it a video has no record to go by"),
     mostly_present("category", 0.85, "without it a video has no niche to be compared with"),
-    *(
-        mostly_present(target, 0.05, "a target without labels is not trained; the others are, and the page says so")
-        for target in ("trend", "like_rate", "comment_rate", "quality")
-    ),
+    *labelled("trend", "like_rate", "comment_rate", "quality"),
     newest(
         "not_stale",
         "published_at",
@@ -83,7 +77,7 @@ TABLE = (
 )
 
 IDENTITY = (
-    absent("every_cell_read", "_unparsed", "a cell that is not of its column's type was written by mistake"),
+    EVERY_CELL_READ,
     present("video_present", "video_id", "a row without its video is nobody's"),
     present("published_at_present", "published_at", "without its moment a row has no before and no after"),
     present("title_present", "title", "a video without a title is not published"),

@@ -150,3 +150,24 @@ def newest(
     """Say that the newest value of *column* is neither before *earliest* nor after *latest*."""
     kwargs = {"column": column, "min_value": earliest, "max_value": latest}
     return _table(id, "column_max_to_be_between", reason, severity, **kwargs)
+
+
+NOT_BLANK = r"[^ \t\r\n]"
+EVERY_CELL_READ = absent(
+    "every_cell_read", "_unparsed", "a cell that is not of its column's type was written by mistake"
+)
+
+
+def table_of(columns: Mapping[str, Type]) -> tuple[Rule, ...]:
+    """Say that the table has *columns*, each of its type, and enough rows to learn from."""
+    return (
+        columns_exist("columns_exist", tuple(columns), "every later step reads these columns by name"),
+        *(typed(column, type, "a column of another type was read wrongly") for column, type in columns.items()),
+        row_count("enough_rows", 100, "a model fitted and judged on fewer rows says nothing"),
+    )
+
+
+def labelled(*targets: str) -> tuple[Rule, ...]:
+    """Say that targets have labels; a source without some of them trains the others."""
+    reason = "a target without labels is not trained; the others are, and the page says so"
+    return tuple(mostly_present(target, 0.05, reason) for target in targets)

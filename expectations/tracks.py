@@ -8,18 +8,17 @@ No target must be there: a source with only one of them trains that one, so a ta
 from __future__ import annotations
 
 from expectations.contract import (
+    EVERY_CELL_READ,
+    NOT_BLANK,
     AsOf,
     Suite,
     Type,
-    absent,
     between,
-    columns_exist,
     matches,
     mostly_present,
     newest,
     present,
-    row_count,
-    typed,
+    table_of,
     unique,
 )
 
@@ -49,12 +48,9 @@ COLUMNS: dict[str, Type] = {
     "_row": "int",
     "_unparsed": "text",
 }
-NOT_BLANK = r"[^ \t\r\n]"
 
 TABLE = (
-    columns_exist("columns_exist", tuple(COLUMNS), "every later step reads these columns by name"),
-    *(typed(column, type, "a column of another type was read wrongly") for column, type in COLUMNS.items()),
-    row_count("enough_rows", 100, "a model fitted and judged on fewer rows says nothing"),
+    *table_of(COLUMNS),
     mostly_present("track_id", 0.95, "rows without their track cannot be joined to features", "critical"),
     mostly_present("artist", 0.95, "tracks are kept apart by artist, so that none is learned and judged", "critical"),
     *(mostly_present(column, 0.9, "its sound is all there is to go by", "critical") for column in SOUNDS),
@@ -78,7 +74,7 @@ TABLE = (
 )
 
 IDENTITY = (
-    absent("every_cell_read", "_unparsed", "a cell that is not of its column's type was written by mistake"),
+    EVERY_CELL_READ,
     present("track_present", "track_id", "a row without its track is nobody's"),
     present("artist_present", "artist", "without its artist a track cannot be kept on one side of the split"),
     matches("artist_not_blank", "artist", NOT_BLANK, "a blank is nobody"),

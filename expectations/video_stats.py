@@ -7,19 +7,19 @@ asks what the video will have at that moment.
 from __future__ import annotations
 
 from expectations.contract import (
+    EVERY_CELL_READ,
+    NOT_BLANK,
     AsOf,
     Suite,
     Type,
-    absent,
     at_least,
     between,
-    columns_exist,
+    labelled,
     matches,
     mostly_present,
     newest,
     present,
-    row_count,
-    typed,
+    table_of,
     unique,
 )
 
@@ -37,17 +37,13 @@ COLUMNS: dict[str, Type] = {
 }
 # A hundred times what the most watched video ever had.
 NOBODY_LEFT = 2e12
-NOT_BLANK = r"[^ \t\r\n]"
 
 TABLE = (
-    columns_exist("columns_exist", tuple(COLUMNS), "every later step reads these columns by name"),
-    *(typed(column, type, "a column of another type was read wrongly") for column, type in COLUMNS.items()),
-    row_count("enough_rows", 100, "a model fitted and judged on fewer rows says nothing"),
+    *table_of(COLUMNS),
     mostly_present("video_id", 0.95, "rows without their video cannot be joined to features", "critical"),
     mostly_present("observed_at", 0.95, "rows without their moment cannot be put in order", "critical"),
     mostly_present("views", 0.5, "what grows is what is learned from; nothing else stands in for it", "critical"),
-    mostly_present("likes", 0.05, "a target without labels is not trained; the others are, and the page says so"),
-    mostly_present("comments", 0.05, "a target without labels is not trained; the others are, and the page says so"),
+    *labelled("likes", "comments"),
     mostly_present("published_at", 0.5, "without it a video's age is not known"),
     mostly_present("category", 0.85, "about 2 % are missing where the source is whole"),
     newest(
@@ -66,7 +62,7 @@ TABLE = (
 )
 
 IDENTITY = (
-    absent("every_cell_read", "_unparsed", "a cell that is not of its column's type was written by mistake"),
+    EVERY_CELL_READ,
     present("video_present", "video_id", "a row without its video is nobody's"),
     present("observed_at_present", "observed_at", "without its moment a row cannot be placed before or after another"),
     unique(
