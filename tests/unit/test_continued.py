@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tasks.core.learners.continued import Continued, units_least
 from tasks.core.learners.lesson import Continuing, Judging, Layout, Lesson
 from tasks.core.learners.niched import Niched, fit, from_bytes
 from tasks.core.learners.transformer import fit_transformer
@@ -81,7 +82,7 @@ def test_each_network_learns_from_the_rows_it_answers_and_the_others_stay_to_the
         ("Bath", "old rows", "150", "updated"),
         ("Cork", "", "", "left as it was: too few rows"),
     ]
-    assert "10 of 30 new rows to fit on, 10 of 12 units of new rows to judge" in table.lines[-1][-1]
+    assert table.lines[-1][-1].endswith("too few rows, 10 of 30 new rows to fit on, 10 of 30 old rows to hold it")
     same = {town: grown.predict(of(town)).tobytes() == champion.predict(of(town)).tobytes() for town in range(3)}
     assert same == {AYR: True, BATH: False, CORK: True}
     bath = some(BATH, 200, 8, NEW)
@@ -100,14 +101,21 @@ def test_a_network_learns_the_same_whatever_the_others_do_but_is_believed_less_b
     assert widths[0] < widths[1]
 
 
+def test_a_niche_learns_in_small_batches_however_large_those_of_the_common_network_are(champion):
+    asked = lesson(champion, {AYR: NEW, BATH: NEW})
+    small, large = (fit(replace(asked, params=PARAMS | {"batch": batch})) for batch in (32, 100))
+    same = {town: small.predict(of(town)).tobytes() == large.predict(of(town)).tobytes() for town in range(3)}
+    assert same == {AYR: False, BATH: True, CORK: True}
+
+
 def test_what_a_niche_shared_with_the_common_network_stays_when_that_goes_on_and_so_does_the_next(champion):
     data = fit(lesson(champion, {AYR: NEW})).to_bytes()
     once = from_bytes(data)
     assert once.to_bytes() == data and (once.kept, once.names) == (champion.kept, champion.names)
     twice = from_bytes(fit(lesson(once, {BATH: NEW})).to_bytes())
-    for town, changed in ((AYR, (False, True)), (BATH, (True, False)), (CORK, (True, True))):
+    for town, same in ((AYR, (False, True)), (BATH, (True, False)), (CORK, (True, True))):
         said = [each.predict(of(town)).tobytes() for each in (champion, once, twice)]
-        assert (said[0] == said[1], said[1] == said[2]) == changed, TOWNS[town]
+        assert (said[0] == said[1], said[1] == said[2]) == same, TOWNS[town]
 
 
 def test_what_it_became_is_run_as_fitted_until_a_variant_is_chosen_anew(champion, grown):
@@ -125,11 +133,15 @@ def test_where_no_network_changes_the_update_is_refused_and_says_why_of_each(cha
     said = str(refused.value)
     assert said.startswith("the update of the champion changed none of its 3 networks, each judged on the rows it")
     for reason in (
-        r"common: rolled back, the loss over 150 new rows does not surely fall: new rows ",
-        "Bath: too few rows, 0 of 30 new rows to fit on, 0 of 8 new rows to stop by",
+        "common: rolled back, the loss over 150 new rows does not surely fall: new rows ",
+        "Bath: too few rows, 0 of 30 new rows to fit on, 0 of 8 new rows to stop by, 0 of 8 units of new rows to judge",
         "Cork: too few rows, 10 of 30 new rows to fit on",
     ):
         assert reason in said
+    # The first power of two above 40, 120 and 1,600, and one more.
+    assert [units_least(count) for count in (1, 3, 40)] == [7, 8, 12]
+    with pytest.raises(UpdateRefused, match="was rolled back, the loss over 160 new rows does not surely fall"):
+        fit(lesson(Continued(champion.common, ()), {AYR: OLD}))
     with pytest.raises(UpdateRefused, match="nonetype estimator is no Transformer"):
         fit(lesson(None, {AYR: NEW}))
 

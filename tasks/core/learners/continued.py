@@ -6,6 +6,7 @@ it was answers as before. How one is held and judged is ewc.py; what the network
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,7 @@ from tasks.core.learners import ewc, fitting
 from tasks.core.learners.duel import Judges
 from tasks.core.learners.ewc import ALPHA, HEAD, TITLE, Experience, Updated
 from tasks.core.learners.lesson import Continuing, Floats, Judging, Lesson
-from tasks.core.learners.niches import BATCH, STOPS_LEAST, UNITS_LEAST
+from tasks.core.learners.niches import BATCH, STOPS_LEAST
 from tasks.core.learners.torch_mlp import limit
 from tasks.core.learners.transformer import Reader, course_of, material_of
 from tasks.core.values import Table
@@ -90,7 +91,7 @@ def several(
     wrong bound (Bonferroni). Raises UpdateRefused with what became of each, where none changed.
     """
     parts = [_own(lesson, given, place, answering) for place in range(len(networks))]
-    lacks = [_lacking(*part) for part in parts]
+    lacks = [_lacking(*part, units_least(len(networks))) for part in parts]
     alpha = ALPHA / max(1, lacks.count(""))
     came = []
     for place, (name, before, part, lack) in enumerate(zip(names, networks, parts, lacks, strict=True)):
@@ -110,6 +111,14 @@ def several(
             f"{'. '.join(each.said() for each in came)}. The champion's weights stay"
         )
     return tuple(came)
+
+
+def units_least(networks: int) -> int:
+    """Return from how many units on so many *networks* are judged: fewer could not pass, however much better it is.
+
+    All of n coins fall one way once in 2^n throws, and the risk of that is shared; one more, since throws are drawn.
+    """
+    return math.ceil(math.log2(networks / ALPHA)) + 1
 
 
 def table(came: Sequence[Came]) -> Table:
@@ -169,14 +178,14 @@ def _own(
     return part, replace(given, x_old=given.x_old[holds], new=new, old=old)
 
 
-def _lacking(lesson: Lesson, given: Continuing) -> str:
-    """Say of what there is too little to tell anything; nothing where there is enough of all."""
+def _lacking(lesson: Lesson, given: Continuing, units: int) -> str:
+    """Say of what there is too little to tell anything, of *units* among them; nothing where there is enough of all."""
     counts = (
         ("new rows to fit on", len(lesson.y), ROWS_LEAST),
         ("new rows to stop by", len(lesson.y_stop), STOPS_LEAST),
-        ("units of new rows to judge", np.unique(given.new.units).size, UNITS_LEAST),
+        ("units of new rows to judge", np.unique(given.new.units).size, units),
         ("old rows to hold it", len(given.x_old), ROWS_LEAST),
-        ("units of old rows to judge", np.unique(given.old.units).size, UNITS_LEAST),
+        ("units of old rows to judge", np.unique(given.old.units).size, units),
     )
     short = [f"{found} of {least} {what}" for what, found, least in counts if found < least]
     return f"too few rows, {', '.join(short)}" if short else ""
