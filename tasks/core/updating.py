@@ -1,7 +1,7 @@
 """The update of a champion: which rows are new to it, which it holds on to, who judges, and what it is judged as.
 
 The champion never saw today's holdout, or it is not updated; the holdout judges the update afterwards like any other
-candidate. How weights are held and when an update is refused is learners/ewc.py.
+candidate. How weights are held and when an update is refused is learners/ewc.py; of several networks, continued.py.
 """
 
 from __future__ import annotations

@@ -21,11 +21,13 @@ from tasks.train import cross_validate
 from tasks.workloads.spec import Candidate
 from tests.builders import shops
 from tests.contesting import Home
+from tests.towns import towns
 from tests.unit.test_updating import PARAMS, SPEC, TARGET, later
 
 RUN = Run("shops", "s", "d", "run", "c", "p", "2026-02-02")
 WHOLE, UPDATE = Candidate("transformer", PARAMS), Candidate("transformer", PARAMS | {"update": True})
-
+# Too short a fit to find out that one town is another world.
+BY_TOWN = Candidate("transformer", PARAMS | {"niches": "town", "epochs": 2})
 VERSIONED = Candidate("transformer", PARAMS | {"update": "v1"})
 
 
@@ -67,16 +69,18 @@ def test_a_champion_that_cannot_be_read_any_more_stops_its_update_and_nothing_el
     assert card.status == "failed" and "of another format" in card.reason
 
 
-def test_an_update_of_what_serves_is_judged_evaluated_and_leaves_its_experience(place):
-    entry = place.champion(shops(400), SPEC, candidate=WHOLE)
+@pytest.mark.parametrize(("known", "candidate"), [(shops(400), WHOLE), (towns(1_200), BY_TOWN)], ids=["one", "niches"])
+def test_an_update_of_what_serves_is_judged_evaluated_and_leaves_its_experience(place, known, candidate):
+    entry = place.champion(known, SPEC, candidate=candidate)
     ledger.append(place.store, home.signer(), replace(entry, number=0), 0)
     assert updates.has_ground(RUN, TARGET, UPDATE)
     assert not updates.has_ground(RUN, TARGET, replace(UPDATE, algorithm="lstm"))
-    rows = today(place, pl.concat([shops(400), later(300)]))
+    rows = today(place, pl.concat([known, later(300)]))
     card = cross_validate(RUN, rows, TARGET, updates.pinned(RUN, UPDATE))
     assert (card.status, card.params["update"]) == ("scored", entry.version), card.reason
     found = evaluating._evaluate(RUN, SPEC, rows, TARGET, card, True)
-    assert found.describes == "shipped" and found.told[0].title == "The update of the champion: accepted"
+    assert found.describes == "shipped" and found.told[0].title.startswith("The update of the champion: accepted")
     buffer = frames.read(place.store, found.files["experience/sales.parquet"])
     assert buffer[HELD].any() and buffer["seen_at"].n_unique() == 2
-    niched.from_bytes(read_blob(place.store, found.files["models/sales/estimator.safetensors"]))
+    back = niched.from_bytes(read_blob(place.store, found.files["models/sales/estimator.safetensors"]))
+    assert isinstance(back, niched.Niched) == (candidate is BY_TOWN)

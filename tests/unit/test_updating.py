@@ -65,7 +65,9 @@ def test_an_update_is_refused_with_its_reason(champion):
     old, noise = shops(400), pl.concat([shops(400), later(300, 1.0, noise=3.0)])
     refitted = replace(champion, refitted=True)
     sighted = replace(champion, seen=old)
-    several = Niched(champion.learned.estimator, 2, ("Ayr",), {"Ayr": champion.learned.estimator.weights})
+    several = Niched(
+        champion.learned.estimator, 2, ("Ayr", "Bath", "Cork", "Deal"), {"Ayr": champion.learned.estimator.weights}
+    )
     parted = replace(champion, learned=replace(champion.learned, estimator=several))
     for rows, who, reason in (
         (old, champion, "0 rows are new to the champion v1; at least 60 are needed"),
@@ -74,7 +76,7 @@ def test_an_update_is_refused_with_its_reason(champion):
         (
             noise,
             parted,
-            r"no single Transformer .*: its niches Ayr have networks of their own",
+            r"none of its 2 networks, .* common: rolled back, .* Ayr: too few rows, \d+ of 30 new rows to fit on",
         ),
         (noise, champion, "rolled back, the loss over .* new rows does not surely fall"),
     ):

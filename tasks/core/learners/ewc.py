@@ -25,6 +25,7 @@ REMEMBERED_MOST = 256
 # The chance that a bound of either comparison lies on the wrong side of the truth.
 ALPHA = 0.025
 OLD, NEW = "old rows", "new rows"
+TITLE, HEAD = "The update of the champion", ("rows", "judged", "loss before", "loss after", "change", "interval")
 
 
 @dataclass(frozen=True)
@@ -43,22 +44,34 @@ class Experience:
 
 @dataclass(frozen=True)
 class Updated:
-    """What came of an update; ``weights`` are those from before where it was not accepted, and ``reason`` says why."""
+    """What came of an update; ``weights`` are those from before where there are ``faults``: what speaks against it."""
 
     weights: Weights
-    accepted: bool
-    reason: str
+    faults: tuple[str, ...]
     new: Duel
     old: Duel
 
-    def table(self) -> Table:
-        """Return both comparisons as people read them."""
-        lines = tuple(
+    @property
+    def accepted(self) -> bool:
+        """Say whether nothing speaks against it."""
+        return not self.faults
+
+    @property
+    def reason(self) -> str:
+        """Return why it was accepted or rolled back, with both changes of the loss."""
+        both = f"{NEW} {_said(self.new)}; {OLD} {_said(self.old)}"
+        return f"rolled back, {' and '.join(self.faults)}: {both}" if self.faults else "accepted"
+
+    def lines(self) -> tuple[tuple[str, ...], ...]:
+        """Return both comparisons, each under ``HEAD``."""
+        return tuple(
             (name, f"{duel.rows:,}", f"{duel.before:.4g}", f"{duel.after:.4g}", *changed(duel.change))
             for name, duel in ((NEW, self.new), (OLD, self.old))
         )
-        head = ("rows", "judged", "loss before", "loss after", "change", "interval")
-        return Table(f"The update of the champion: {self.reason}", head, lines)
+
+    def table(self) -> Table:
+        """Return both comparisons as people read them."""
+        return Table(f"{TITLE}: {self.reason}", HEAD, self.lines())
 
 
 def update(
@@ -73,11 +86,13 @@ def update(
     key: str,
     checkpoints: Checkpoints | None,
     logits: bool = False,
+    alpha: float = ALPHA,
 ) -> Updated:
     """Fit the *champion*'s weights on, drawn back with *strength* (0: not at all), and accept it or roll it back.
 
-    Accepted where the new rows' loss surely falls and the old rows' surely rises by less than *margin*. *logits* says
-    that the network answers with logits of chances. Raises TrainingBroke.
+    Accepted where the new rows' loss surely falls and the old rows' surely rises by less than *margin*; each bound is
+    passed with probability *alpha*. *logits* says that the network answers with logits of chances. Raises
+    TrainingBroke.
     """
     before = {name: weight.detach().cpu().clone() for name, weight in champion.items()}
     held = replace(course, cosine=True, name=f"{course.name}, updated,")
@@ -91,13 +106,11 @@ def update(
         held, before, experience.taught, experience.stop, device=device, seed=seed, key=key, checkpoints=checkpoints
     )
     new, old = (
-        fight(course, before, fitted.weights, judges, alpha=ALPHA, seed=seed, device=device)
+        fight(course, before, fitted.weights, judges, alpha=alpha, seed=seed, device=device)
         for judges in (experience.judges_new, experience.judges_old)
     )
-    faults = list(_faults(new, old, margin))
-    both = f"{NEW} {_said(new)}; {OLD} {_said(old)}"
-    reason = f"rolled back, {' and '.join(faults)}: {both}" if faults else "accepted"
-    return Updated(before if faults else fitted.weights, not faults, reason, new, old)
+    faults = tuple(_faults(new, old, margin))
+    return Updated(before if faults else fitted.weights, faults, new, old)
 
 
 def fisher(

@@ -2,13 +2,13 @@
 
 With ``niches`` it names a category: the network is fine-tuned on each of its levels, and a level whose own weights are
 better is answered by them. Handed an estimator that serves, it goes on learning instead of beginning anew. The network
-is text_net.py, its fit transformer.py, the rules are niches.py and ewc.py.
+is text_net.py, its fit transformer.py, the rules are niches.py, and continued.py for what goes on learning.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,20 +17,16 @@ import safetensors
 import safetensors.torch
 import torch
 
-from tasks.core.learners import ewc, fitting, transformer
-from tasks.core.learners.duel import Judges
-from tasks.core.learners.ewc import Experience
+from tasks.core.learners import continued, fitting, transformer
+from tasks.core.learners.continued import Continued
 from tasks.core.learners.fitting import Weights
-from tasks.core.learners.lesson import Continuing, Estimator, Floats, Judging, Lesson
+from tasks.core.learners.lesson import Continuing, Estimator, Floats, Lesson
 from tasks.core.learners.network import Routed, Several, Variant
 from tasks.core.learners.niches import COMMON, Grounds, raise_niches
-from tasks.core.learners.torch_mlp import limit
 from tasks.core.learners.transformer import Reader, answered, course_of, fit_transformer, material_of
 from tasks.core.values import Table
 from tasks.errors import BadRequest, NotTrusted, UpdateRefused
 
-# What an update learns at and for how long, as a share of the fit's own rate and epochs; how strongly it is held.
-UPDATE_RATE, UPDATE_EPOCHS, STRENGTH = 0.3, 10, 1_000.0
 NICHES = "niches"
 
 
@@ -57,12 +53,15 @@ class Niched:
     @property
     def network(self) -> Several:
         """Return the common network and those of the niches, in order, as one."""
-        niches = (weighing(self.common, self.weights[name]) for name in self.kept)
-        return Several.of([each.network for each in (self.common, *niches)])
+        return Several.of([each.network for each in self.networks()])
+
+    def networks(self) -> tuple[Reader, ...]:
+        """Return the common network and those of the niches, in the order of their places."""
+        return (self.common, *(weighing(self.common, self.weights[name]) for name in self.kept))
 
     def asked(self, x: Floats) -> Routed:
         """Return what the networks are asked: they answer every row, each by the one that is its own."""
-        return Routed(torch.from_numpy(self._answering(x)), self.common.asked(x))
+        return Routed(torch.from_numpy(self.answering(x)), self.common.asked(x))
 
     def run_as(self, variant: Variant) -> Niched:
         """Return the estimator with *variant* in the networks' place."""
@@ -75,16 +74,25 @@ class Niched:
     def scored_by(self, x: Floats) -> list[str]:
         """Return the niche that answers each row, or that the common network does."""
         names = (COMMON, *self.kept)
-        return [names[place] for place in self._answering(x)]
+        return [names[place] for place in self.answering(x)]
 
-    def _answering(self, x: Floats) -> npt.NDArray[np.intp]:
-        """Return the place of the network that answers each row; the common one is the first."""
+    def answering(self, x: Floats) -> npt.NDArray[np.intp]:
+        """Return the place of the network that answers each row; the common one is the first.
+
+        It follows from the row's niche alone.
+        """
         own = [self.kept.index(name) + 1 if name in self.weights else 0 for name in self.names]
         # Last, so at −1: whoever is of no level.
         return np.array([*own, 0], dtype=np.intp)[places(x, self.column)]
 
+    def updated(self, readers: Sequence[Reader], told: Table) -> Niched:
+        """Return it with *readers* in the networks' places; what a niche shared with the common one stays its own."""
+        common, *own = readers
+        weights = {name: dict(each.weights) for name, each in zip(self.kept, own, strict=True)}
+        return replace(self, common=common, weights=weights, tables=(told,), variant=None)
+
     def told(self) -> tuple[Table, ...]:
-        """Return how each niche compares with the common network."""
+        """Return how each niche compares with the common network, or what an update did to each network."""
         return self.tables
 
     def to_bytes(self) -> bytes:
@@ -97,28 +105,9 @@ class Niched:
         for number, name in enumerate(self.kept):
             for weight, own in self.weights[name].items():
                 if not torch.equal(own, self.common.weights[weight]):
-                    kept[f"niche{number}.{weight}"] = own
+                    # Two niches may share what the common network was; the format takes no tensor twice.
+                    kept[f"niche{number}.{weight}"] = own.clone()
         return bytes(safetensors.torch.save({name: kept[name].contiguous() for name in sorted(kept)}))
-
-
-@dataclass(frozen=True)
-class Continued:
-    """A network that went on learning, and what it came to."""
-
-    reader: Reader
-    tables: tuple[Table, ...]
-
-    def predict(self, x: Floats) -> Floats:
-        """Return one standardised prediction per row."""
-        return self.reader.predict(x)
-
-    def told(self) -> tuple[Table, ...]:
-        """Return what the update did to new rows and to old ones."""
-        return self.tables
-
-    def to_bytes(self) -> bytes:
-        """Return the network's own file: it is one like any other."""
-        return self.reader.to_bytes()
 
 
 def fit(lesson: Lesson) -> Estimator:
@@ -191,42 +180,18 @@ def _niched(lesson: Lesson, common: Reader, category: str) -> Niched:
     return Niched(common, levels.column, levels.names, raised.weights, (raised.table(),))
 
 
-def _continued(lesson: Lesson, given: Continuing) -> Continued:
-    before = given.estimator.reader if isinstance(given.estimator, Continued) else given.estimator
-    if not isinstance(before, Reader):
-        raise UpdateRefused(
-            f"the champion's {type(before).__name__.lower()} estimator is no single Transformer whose weights could go "
-            f"on learning{_because_of(before)}; what was fitted anew competes without it"
-        )
-    limit(lesson.threads)
-    lesson = replace(lesson, layout=before.layout, odds=before.odds)
-    taught, stop = material_of(lesson)
-    remembered = Judging(given.x_old, np.zeros(len(given.x_old)), np.arange(len(given.x_old)))
-    course = course_of(lesson)
-    updated = ewc.update(
-        replace(course, rate=course.rate * UPDATE_RATE, epochs=min(course.epochs, UPDATE_EPOCHS)),
-        before.weights,
-        Experience(taught, stop, *(_judges(lesson, each) for each in (remembered, given.new, given.old))),
-        strength=float(lesson.params.get("strength", STRENGTH)),
-        margin=given.margin,
-        device=lesson.device,
-        seed=lesson.seed,
-        key=fitting.key_of("update", lesson),
-        checkpoints=lesson.checkpoints,
-        logits=before.odds is not None,
+def _continued(lesson: Lesson, given: Continuing) -> Estimator:
+    before = given.estimator
+    if isinstance(before, Niched):
+        names = (COMMON, *before.kept)
+        came = continued.several(lesson, given, before.networks(), names, before.answering)
+        return before.updated([each.reader for each in came], continued.table(came))
+    if isinstance(before, Reader | Continued):
+        return continued.one(lesson, given, before.reader if isinstance(before, Continued) else before)
+    raise UpdateRefused(
+        f"the champion's {type(before).__name__.lower()} estimator is no Transformer whose weights could go on "
+        "learning; what was fitted anew competes without it"
     )
-    if not updated.accepted:
-        raise UpdateRefused(f"the update of the champion was {updated.reason}; the champion's weights stay")
-    return Continued(weighing(before, updated.weights), (updated.table(),))
-
-
-def _because_of(before: Estimator) -> str:
-    own = ", ".join(before.kept) if isinstance(before, Niched) else ""
-    return f": its niches {own} have networks of their own" if own else ""
-
-
-def _judges(lesson: Lesson, given: Judging) -> Judges:
-    return Judges(material_of(replace(lesson, x=given.x, y=given.y))[0], given.units)
 
 
 def _about(told: torch.Tensor) -> tuple[int, tuple[str, ...], tuple[str, ...]]:
