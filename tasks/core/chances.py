@@ -8,13 +8,12 @@ On the holdout the same curve, fitted once more to what was answered, says how f
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from tasks.core.comparison import ENTITIES_LEAST
 from tasks.core.intervals import bootstrap, entity_sums
 from tasks.core.values import Interval, Recalibration, Reliability
 
@@ -112,23 +111,19 @@ def recalibration(
     Each is fitted by itself, with the interval of a bootstrap that draws *units* (numbered from 0) whole and takes one
     of Newton's steps per draw from the fit to all rows (Davidson and MacKinnon 1999).
     """
-    said, came = float(chance.mean()), float(actual.mean())
-    drawn = int(units.max()) + 1
-    if drawn < ENTITIES_LEAST:
-        few = f"{drawn} units that are drawn whole show little, wanted {ENTITIES_LEAST}"
-        return Recalibration(said, came, reason=few)
-    if not 0 < came < 1:
-        return Recalibration(said, came, reason="every row came out alike")
+    known = Recalibration(float(chance.mean()), float(actual.mean()), int(units.max()) + 1)
+    if not 0 < known.came < 1:
+        return replace(known, reason="every row came out alike")
     logit = _logit(chance)
     draw = partial(_drawn, actual, logit, units, confidence=confidence, seed=seed)
     (shift,), _ = _fitted(np.ones((logit.size, 1)), actual, logit)
-    odds = draw((float(shift), 1.0), _odds)
+    known = replace(known, odds=draw((float(shift), 1.0), _odds))
     if float(logit.std()) < SPREAD_LEAST:
-        return Recalibration(said, came, odds, reason="one chance is said of every row")
+        return replace(known, reason="one chance is said of every row")
     (offset, slope), settled = _fitted(np.column_stack([np.ones_like(logit), logit]), actual)
     if not settled:
-        return Recalibration(said, came, odds, reason="what was said parts what came: no slope is steep enough")
-    return Recalibration(said, came, odds, draw((float(offset), float(slope)), _slope))
+        return replace(known, reason="what was said parts what came: no slope is steep enough")
+    return replace(known, slope=draw((float(offset), float(slope)), _slope))
 
 
 def _drawn(
@@ -155,11 +150,11 @@ def _odds(totals: Floats, curve: tuple[float, float]) -> Floats:
 
 
 def _slope(totals: Floats, curve: tuple[float, float]) -> Floats:
-    """Return the slope after one step from *curve*; no number where only one chance was drawn."""
+    """Return the slope after one step from *curve*; 0 where only one chance was drawn, which shows none."""
     miss, miss_by, weight, weight_by, square = np.moveaxis(totals, -1, 0)
     bend = weight * square - weight_by**2
     told = bend > FLAT * weight**2
-    return np.where(told, curve[1] + (weight * miss_by - weight_by * miss) / np.where(told, bend, 1.0), np.nan)
+    return np.where(told, curve[1] + (weight * miss_by - weight_by * miss) / np.where(told, bend, 1.0), 0.0)
 
 
 def _fitted(x: Floats, wanted: Floats, offset: Floats | float = 0.0) -> tuple[Floats, bool]:

@@ -221,11 +221,12 @@ class Recalibration:
     """What was said and what came of all rows, and by which factor the odds, and the logits (*slope*), must change.
 
     Both are 1 where chances mean what they say; a slope below 1 is too sure of itself. None, with the reason, where it
-    cannot be told.
+    cannot be told. ``units`` is how many were drawn whole.
     """
 
     said: float
     came: float
+    units: int
     odds: Interval | None = None
     slope: Interval | None = None
     reason: str = ""

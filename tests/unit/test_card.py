@@ -163,7 +163,7 @@ def test_a_target_with_a_value_before_is_told_beside_it_and_the_r2_of_its_whole_
 
 
 def test_a_chance_says_how_its_odds_and_its_slope_were_off():
-    known = Recalibration(0.4, 0.45, Interval(1.24, 1.05, 1.47), Interval(1.09, 0.84, 1.34))
+    known = Recalibration(0.4, 0.45, 60, Interval(1.24, 1.05, 1.47), Interval(1.09, 0.84, 1.34))
     lines = write_card(SPEC, evidence(evaluation(recalibration=known))).splitlines()
     assert "| odds that came over odds that were said | 1.24 | 1.05 to 1.47 |" in lines
     assert "| slope of what came over what was said | 1.09 | 0.84 to 1.34 |" in lines

@@ -119,7 +119,7 @@ def with_a_chance() -> Sheet:
     """The sheet of a target whose answers are chances, said of 150 rows."""
     answered = (Reliability(0.1, 0.2, 100, 0.15, 0.12), Reliability(0.6, 0.7, 50, 0.64, 0.7))
     said = (Reliability(0.3, 0.4, 100, 0.35, 0.12), Reliability(0.5, 0.6, 50, 0.55, 0.7))
-    known = Recalibration(0.31, 0.31, Interval(1.0, 0.8, 1.2), None, "one chance is said of every row")
+    known = Recalibration(0.31, 0.31, 150, Interval(1.0, 0.8, 1.2), None, "one chance is said of every row")
     meant = Meant("sales", answered, said, "Platt's curve", known)
     return replace(sheet(), targets=(replace(sheet().targets[0], meant=meant),))
 

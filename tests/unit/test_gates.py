@@ -137,9 +137,9 @@ def test_a_target_below_the_floor_of_r2_is_not_served(r2, wanted):
     assert outcome(case, "explains enough", "growth") == "pass"
 
 
-def of_a_chance(odds=(1.0, 0.8, 1.2), slope=(1.0, 0.8, 1.2), reason="", **changes):
+def of_a_chance(odds=(1.0, 0.8, 1.2), slope=(1.0, 0.8, 1.2), units=20, **changes):
     """Return the case in which growth is a chance, with what its odds and logits must be multiplied by."""
-    known = Recalibration(0.4, 0.45, odds and Interval(*odds), slope and Interval(*slope), reason)
+    known = Recalibration(0.4, 0.45, units, odds and Interval(*odds), slope and Interval(*slope))
     said = replace(evaluation("growth"), recalibration=known)
     return good(**({"chances": ("growth",), "evaluations": (evaluation("subscribers"), said)} | changes))
 
@@ -166,6 +166,12 @@ def test_chances_that_surely_do_not_mean_what_they_say_fail_and_doubts_are_for_a
     found = verdict(of_a_chance(odds, slope), "chances mean what they say", "growth")
     assert found.outcome == wanted and word in found.reason
     assert found.wanted == "odds and slope off by a factor of 1.35 at most, and surely by no more than 1.82"
+
+
+@pytest.mark.parametrize("odds", [(1.0, 0.8, 1.2), (2.0, 2.0, 2.0)])
+def test_an_interval_of_few_units_says_less_than_it_promises_and_decides_nothing(odds):
+    found = verdict(of_a_chance(odds, units=19), "chances mean what they say", "growth")
+    assert found.outcome == "inconclusive" and "19 units that are drawn whole show little, wanted 20" in found.reason
 
 
 def test_of_what_is_no_chance_no_meaning_is_asked():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from tasks.core.comparison import Comparison, SliceComparison, Standing, standing
+from tasks.core.comparison import ENTITIES_LEAST, Comparison, SliceComparison, Standing, standing
 from tasks.core.gates.case import Answer, Case, Policy, missing, ordered
 from tasks.core.paired import Odds
 from tasks.core.values import Evaluation, Interval, Outcome, Recalibration
@@ -79,13 +79,15 @@ def _covers(case: Case, target: str, gate: Gate, policy: Policy) -> Answer:
 def _means_what_it_says(case: Case, target: str, gate: Gate, policy: Policy) -> Answer:
     most = gate.max_chance_factor
     wanted = f"odds and slope off by a factor of {most:.2f} at most, and surely by no more than {most**2:.2f}"
+    if case.chances is None:
+        return missing(wanted, "nobody said which targets are chances")
+    other = target not in case.chances
+    wanted = "nothing is asked of what is no chance" if other else wanted
     evaluation = _evaluation(case, target)
     if evaluation is None:
         return missing(wanted, _why_no_model(case, target))
-    if case.chances is None:
-        return missing(wanted, "nobody said which targets are chances")
-    if target not in case.chances:
-        return Answer("pass", "no chance", "nothing is asked of what is no chance", "")
+    if other:
+        return Answer("pass", "no chance", wanted, "")
     if evaluation.recalibration is None:
         return missing(wanted, "nobody looked whether its chances mean what they say; retrain")
     return recalibrated(evaluation.recalibration, most, wanted, _unsure(case, gate))
@@ -102,11 +104,15 @@ def recalibrated(known: Recalibration, most: float, wanted: str, unsure: str = "
         return Answer("fail", found, wanted, "the odds or the slope are no number")
     if unsure:
         return Answer("fail", found, wanted, unsure)
-    off = [WORDS_OF_OFF[name, each.low > 1] for name, each in factors.items() if _beyond(each, most)]
-    near = len(factors) == 2 and all(_within(each, most**2) for each in factors.values())
+    few = known.units < ENTITIES_LEAST
+    off = [WORDS_OF_OFF[name, each.low > 1] for name, each in factors.items() if _beyond(each, most) and not few]
+    near = len(factors) == 2 and not few and all(_within(each, most**2) for each in factors.values())
     outcome: Outcome = "fail" if off else "pass" if near else "inconclusive"
-    said = f"{known.said:.1%} was said and {known.came:.1%} came on average"
-    return Answer(outcome, found, wanted, "; ".join(filter(None, (*off, said, known.reason))))
+    told = [
+        f"{known.said:.1%} was said and {known.came:.1%} came on average",
+        f"{known.units} units that are drawn whole show little, wanted {ENTITIES_LEAST}" if few else "",
+    ]
+    return Answer(outcome, found, wanted, "; ".join(filter(None, (*off, *told, known.reason))))
 
 
 def _beyond(factor: Interval, most: float) -> bool:
