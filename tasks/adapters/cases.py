@@ -42,6 +42,7 @@ def gather(
     return Case(
         version=hearing.version,
         targets=tuple(target.name for target in spec.targets),
+        chances=tuple(target.name for target in spec.targets if target.is_chance),
         contracted=evidence.contracted,
         training_rows=evidence.training_set.row_count,
         measured_for=evidence.measured_for,

@@ -74,6 +74,9 @@ def _numbers(each: Evaluation, target: Target, confidence: float) -> Iterator[st
     if each.mase is not None:
         yield f"| MASE: error as a share of the last value's | {each.mase:.3f} | |"
     yield _line("skill", each.skill, "+.3f")
+    if each.recalibration and each.recalibration.odds and each.recalibration.slope:
+        yield _line("odds that came over odds that were said", each.recalibration.odds, ".2f")
+        yield _line("slope of what came over what was said", each.recalibration.slope, ".2f")
     yield _line(f"coverage of {each.coverage_wanted:.0%} prediction intervals", each.coverage, ".1%")
     yield ""
     if each.aspects:

@@ -2,17 +2,20 @@
 
 Platt's curve (1999): the logit of what a model said, stretched and shifted, learned on rows the model never saw.
 Whether it is used at all is decided out of fold, so that it is never worse there than the mean residual taken off.
+On the holdout the same curve, fitted once more to what was answered, says how far that still is from what came.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from tasks.core.values import Reliability
+from tasks.core.intervals import bootstrap, entity_sums
+from tasks.core.values import Interval, Recalibration, Reliability
 
 Floats = npt.NDArray[np.float64]
 
@@ -20,6 +23,12 @@ BINS = 10
 # What is said beyond is taken as this: learners of squares say chances below 0 and above 1.
 SAID_LEAST = 0.005
 STEPS_MOST = 50
+# Logits of what was said that are less spread than this have no slope.
+SPREAD_LEAST = 0.01
+FLAT = SPREAD_LEAST**4
+
+# Columns of the sums a bootstrap draws from: by row the score and the information of what is fitted.
+MISS, MISS_BY, WEIGHT, WEIGHT_BY, WEIGHT_SQUARE = range(5)
 
 
 @dataclass(frozen=True)
@@ -50,16 +59,7 @@ def fit_curve(said: Floats, actual: Floats) -> Curve:
     if min(ones, zeros) < 1:
         return Curve()
     wanted = np.where(actual > 0.5, (ones + 1) / (ones + 2), 1 / (zeros + 2))
-    x = np.column_stack([np.ones_like(said), _logit(said)])
-    weights = np.zeros(2)
-    for _ in range(STEPS_MOST):
-        chance = 1 / (1 + np.exp(-np.clip(x @ weights, -30, 30)))
-        bend = (x * (chance * (1 - chance))[:, None]).T @ x + 1e-6 * np.eye(2)
-        # Far from the end a whole step leaps over it.
-        step = np.clip(np.linalg.solve(bend, x.T @ (wanted - chance)), -1.0, 1.0)
-        weights = weights + step
-        if np.abs(step).max() < 1e-9:
-            break
+    weights, _ = _fitted(np.column_stack([np.ones_like(said), _logit(said)]), wanted)
     # One that turns chances round has learned nothing.
     return Curve(float(weights[0]), float(weights[1])) if weights[1] > 1e-6 else Curve()
 
@@ -101,6 +101,74 @@ def calibration_error(actual: Floats, chance: Floats) -> float:
 def off_by(table: Sequence[Reliability]) -> float:
     """Return the expected calibration error of a reliability table."""
     return sum(each.rows * abs(each.said - each.came) for each in table) / sum(each.rows for each in table)
+
+
+def recalibration(
+    actual: Floats, chance: Floats, units: npt.NDArray[np.intp], *, confidence: float, seed: int
+) -> Recalibration:
+    """Return what the odds and the logits that were said must be multiplied by to meet what came (Cox 1958).
+
+    Each is fitted by itself, with the interval of a bootstrap that draws *units* (numbered from 0) whole and takes one
+    of Newton's steps per draw from the fit to all rows (Davidson and MacKinnon 1999).
+    """
+    known = Recalibration(float(chance.mean()), float(actual.mean()), int(units.max()) + 1)
+    if not 0 < known.came < 1:
+        return replace(known, reason="every row came out alike")
+    logit = _logit(chance)
+    draw = partial(_drawn, actual, logit, units, confidence=confidence, seed=seed)
+    (shift,), _ = _fitted(np.ones((logit.size, 1)), actual, logit)
+    known = replace(known, odds=draw((float(shift), 1.0), _odds))
+    if float(logit.std()) < SPREAD_LEAST:
+        return replace(known, reason="one chance is said of every row")
+    (offset, slope), settled = _fitted(np.column_stack([np.ones_like(logit), logit]), actual)
+    if not settled:
+        return replace(known, reason="what was said parts what came: no slope is steep enough")
+    return replace(known, slope=draw((float(offset), float(slope)), _slope))
+
+
+def _drawn(
+    actual: Floats,
+    logit: Floats,
+    units: npt.NDArray[np.intp],
+    curve: tuple[float, float],
+    step: Callable[[Floats, tuple[float, float]], Floats],
+    *,
+    confidence: float,
+    seed: int,
+) -> Interval:
+    chance = 1 / (1 + np.exp(-(curve[0] + curve[1] * logit)))
+    miss, weight = actual - chance, chance * (1 - chance)
+    terms = np.column_stack([miss, miss * logit, weight, weight * logit, weight * logit**2])
+    sums = entity_sums(terms, units)
+    return bootstrap(sums, lambda totals: step(totals, curve), confidence=confidence, seed=seed)
+
+
+def _odds(totals: Floats, curve: tuple[float, float]) -> Floats:
+    """Return the factor of the odds after one step from *curve*, whose slope is kept at 1."""
+    found: Floats = np.exp(curve[0] + totals[..., MISS] / totals[..., WEIGHT])
+    return found
+
+
+def _slope(totals: Floats, curve: tuple[float, float]) -> Floats:
+    """Return the slope after one step from *curve*; 0 where only one chance was drawn, which shows none."""
+    miss, miss_by, weight, weight_by, square = np.moveaxis(totals, -1, 0)
+    bend = weight * square - weight_by**2
+    told = bend > FLAT * weight**2
+    return np.where(told, curve[1] + (weight * miss_by - weight_by * miss) / np.where(told, bend, 1.0), 0.0)
+
+
+def _fitted(x: Floats, wanted: Floats, offset: Floats | float = 0.0) -> tuple[Floats, bool]:
+    """Return the weights of a logistic regression by Newton's steps, and whether they have come to an end."""
+    weights = np.zeros(x.shape[1])
+    for _ in range(STEPS_MOST):
+        chance = 1 / (1 + np.exp(-np.clip(offset + x @ weights, -30, 30)))
+        bend = (x * (chance * (1 - chance))[:, None]).T @ x + 1e-6 * np.eye(weights.size)
+        # Far from the end a whole step leaps over it.
+        step = np.clip(np.linalg.solve(bend, x.T @ (wanted - chance)), -1.0, 1.0)
+        weights = weights + step
+        if np.abs(step).max() < 1e-9:
+            return weights, True
+    return weights, False
 
 
 def _logit(said: Floats) -> Floats:

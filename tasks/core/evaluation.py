@@ -19,7 +19,7 @@ import scipy
 from tasks.core import metrics
 from tasks.core.aspects import aspect_weights
 from tasks.core.baselines import baselines
-from tasks.core.chances import calibration_error, curve_helps, reliability
+from tasks.core.chances import calibration_error, curve_helps, recalibration, reliability
 from tasks.core.encoding import masked, numbers
 from tasks.core.intervals import bootstrap, entity_sums, wilson
 from tasks.core.learners.lesson import Checkpoints, Device, Telling
@@ -216,16 +216,21 @@ def _judged(hearing: _Hearing, rows_trained: int, *, refitted: bool) -> Judged:
         rmse_interval=bootstrap(sums, _rmse, confidence=confidence, seed=seed),
         spearman_interval=bootstrap(ranks, _correlation, confidence=confidence, seed=seed),
         aspects=aspect_weights(hearing.model.learned),
-        calibration_error=calibration_error(actual, predicted) if chance else None,
-        reliability=reliability(actual, predicted) if chance else (),
-        **(_before_correction(hearing, actual) if chance else {}),
+        **(_of_a_chance(hearing, actual, predicted) if chance else {}),
     )
 
 
-def _before_correction(hearing: _Hearing, actual: Floats) -> dict[str, Any]:
+def _of_a_chance(hearing: _Hearing, actual: Floats, predicted: Floats) -> dict[str, Any]:
+    """Return what is said of chances only: whether they mean what they say, and what they were before correction."""
     said = np.clip(hearing.model.learned.link(hearing.holdout), 0.0, 1.0)
-    curved = hearing.model.full.correction.slope
-    return {"uncorrected": reliability(actual, said), "corrected_by": PLATT if curved else SHIFT}
+    confidence, seed = hearing.spec.gate.confidence, hearing.spec.holdout.seed
+    return {
+        "calibration_error": calibration_error(actual, predicted),
+        "reliability": reliability(actual, predicted),
+        "uncorrected": reliability(actual, said),
+        "corrected_by": PLATT if hearing.model.full.correction.slope else SHIFT,
+        "recalibration": recalibration(actual, predicted, hearing.units, confidence=confidence, seed=seed),
+    }
 
 
 def _terms(predictions: pl.DataFrame, target: Target) -> Floats:

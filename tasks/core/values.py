@@ -217,6 +217,22 @@ class Reliability:
 
 
 @dataclass(frozen=True)
+class Recalibration:
+    """What was said and what came of all rows, and by which factor the odds, and the logits (*slope*), must change.
+
+    Both are 1 where chances mean what they say; a slope below 1 is too sure of itself. None, with the reason, where it
+    cannot be told. ``units`` is how many were drawn whole.
+    """
+
+    said: float
+    came: float
+    units: int
+    odds: Interval | None = None
+    slope: Interval | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Judged:
     """The winner of one target on the untouched holdout: the verdict's evidence.
 
@@ -225,7 +241,8 @@ class Judged:
     ``mae`` judges the conditional median (``predicted``), ``rmse`` and ``r2`` the conditional mean (``expected``).
     ``importances`` is the rise of MAE, as a share of it, when a feature is shuffled. Of a chance every ``mae`` is the
     Brier score, and ``reliability`` says how often it came by what was said, ``uncorrected`` the same of what the
-    learner said before ``corrected_by``. The last two intervals are None in evidence written before there were any.
+    learner said before ``corrected_by``. The last two intervals, and the ``recalibration`` of a chance, are None in
+    evidence written before there were any.
     ``aspects`` are the weights of an estimator that weighs any; ``told`` is how alike both sides of the split are,
     where groups were parted so, and what the learner says of itself, such as which of its parts were kept and why.
     """
@@ -256,6 +273,7 @@ class Judged:
     reliability: tuple[Reliability, ...] = field(default=(), kw_only=True)
     uncorrected: tuple[Reliability, ...] = field(default=(), kw_only=True)
     corrected_by: str = field(default="", kw_only=True)
+    recalibration: Recalibration | None = field(default=None, kw_only=True)
 
     @property
     def mase(self) -> float | None:

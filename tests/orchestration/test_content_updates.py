@@ -131,6 +131,9 @@ def test_a_network_that_wins_is_let_out_as_the_variant_that_was_chosen_and_score
     assert all(each["speed"] for each in sheet["variants"] if each["score"]["error"] is not None)
     assert "How is its network run?" in page and "does a chance mean what it says?" in page
     assert sheet["targets"][0]["meant"]["uncorrected"]
+    (meaning,) = [each for each in sheet["dossier"]["verdicts"] if each["gate"] == "chances mean what they say"]
+    slope = judged["recalibration"]["slope"]
+    assert meaning["outcome"] == "pass" and f"slope {slope['value']:.3f}" in meaning["found"] in page, meaning
     (rehearsed,) = [each for each in sheet["dossier"]["verdicts"] if each["gate"] == "bundle rehearsed"]
     assert rehearsed["outcome"] == "pass", rehearsed
     assert scored["day"]["rows_scored"] == 60 * A_DAY and scored["day"]["version"] == first["promotion"]["version"]

@@ -14,6 +14,7 @@ from tasks.core.values import (
     Evaluation,
     Finding,
     Interval,
+    Recalibration,
     Scorecard,
     SliceScore,
     Snapshot,
@@ -159,3 +160,10 @@ def test_a_target_with_a_value_before_is_told_beside_it_and_the_r2_of_its_whole_
         "scaled, in cross-validation": "0.021 standard deviations, 0.60 of the last value's",
     }
     assert not dict(_against_last_value(evaluation(), [replace(card, mae_scaled=None)]))
+
+
+def test_a_chance_says_how_its_odds_and_its_slope_were_off():
+    known = Recalibration(0.4, 0.45, 60, Interval(1.24, 1.05, 1.47), Interval(1.09, 0.84, 1.34))
+    lines = write_card(SPEC, evidence(evaluation(recalibration=known))).splitlines()
+    assert "| odds that came over odds that were said | 1.24 | 1.05 to 1.47 |" in lines
+    assert "| slope of what came over what was said | 1.09 | 0.84 to 1.34 |" in lines

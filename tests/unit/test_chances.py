@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import polars as pl
 import pytest
 
-from tasks.core.chances import Curve, Round, calibration_error, curve_helps, fit_curve, off_by, reliability
+from tasks.core.chances import (
+    Curve,
+    Round,
+    calibration_error,
+    curve_helps,
+    fit_curve,
+    off_by,
+    recalibration,
+    reliability,
+)
 from tasks.core.evaluation import evaluate
+from tasks.core.gates.target import recalibrated
 from tasks.core.models import calibrate
 from tasks.core.page.reliability import meant_of
 from tasks.core.splitting import split
 from tasks.core.training import in_unit, rounds, score_candidate, scorecard
 from tasks.core.values import Reliability
-from tasks.workloads.spec import Column, Target
+from tasks.workloads.spec import Column, Gate, Target
 from tests.builders import quick, shops, shops_spec
 
 CHANCE = Target("good", "good", "whether it is good", "chance", "chance")
@@ -93,3 +105,80 @@ def test_the_evidence_of_a_chance_tells_what_the_learner_said_before_it_was_corr
     assert done.judged.corrected_by == ("Platt's curve" if done.model.full.correction.slope else "the mean residual")
     assert off_by(done.judged.reliability) == pytest.approx(done.judged.calibration_error)
     assert meant_of(done.judged).answered == done.judged.reliability
+    assert done.judged.recalibration.said == pytest.approx(done.predictions["predicted"].mean())
+    assert done.judged.recalibration.came == pytest.approx(done.predictions["actual"].mean())
+
+
+# The holdouts of the demo's content and tracks: rows, units that are drawn whole, and how far their logits are spread.
+DEMOS = ((592, 24, 0.77), (586, 115, 1.72))
+
+
+def held(seed: int, rows: int, units: int, spread: float, curve: Curve) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what came, what was said of it through *curve*, and the unit of each row; the truth is Curve(0, 1)'s."""
+    chance = np.random.default_rng(seed)
+    true = 1 / (1 + np.exp(-chance.normal(-0.4, spread, rows)))
+    came = (chance.random(rows) < true).astype(float)
+    return came, curve.chance(true), np.unique(chance.integers(0, units, rows), return_inverse=True)[1]
+
+
+def outcomes(of: tuple[int, int, float], curve: Curve, holdouts: int = 25) -> dict[str, int]:
+    """Return how often the gate says what of simulated holdouts."""
+    found = Counter()
+    for seed in range(holdouts):
+        known = recalibration(*held(seed, *of, curve), confidence=0.95, seed=7)
+        found[recalibrated(known, Gate().max_chance_factor, "").outcome] += 1
+    return dict(found)
+
+
+@pytest.mark.parametrize("demo", DEMOS)
+def test_on_holdouts_of_the_demos_size_honest_chances_pass_and_those_with_doubled_logits_fail(demo):
+    honest, doubled, shifted = (outcomes(demo, each) for each in (Curve(0, 1), Curve(0, 2), Curve(0.7, 1)))
+    # Of 200 such holdouts 94 % and 100 % pass, 95 % and 99 % fail, 99 % fail.
+    assert honest["pass"] >= 22 and "fail" not in honest
+    assert doubled["fail"] >= 22 and "pass" not in doubled
+    assert shifted["fail"] >= 24 and "pass" not in shifted
+
+
+def test_few_rows_make_a_wide_interval_and_no_pass_or_fail_where_many_rows_tell():
+    few, many = outcomes((60, 60, 1.0), Curve(0, 1)), outcomes((20_000, 200, 1.0), Curve(0, 1), 3)
+    assert few["inconclusive"] >= 22 and many == {"pass": 3}
+    assert outcomes((20_000, 200, 1.0), Curve(0, 1.5), 3) == {"fail": 3}
+
+
+def test_odds_and_slope_are_those_of_the_curve_that_was_undone():
+    known = recalibration(*held(1, 20_000, 200, 0.8, Curve(0, 2)), confidence=0.95, seed=7)
+    assert known.slope.value == pytest.approx(0.5, abs=0.03) and known.slope.low < 0.5 < known.slope.high
+    shifted = recalibration(*held(1, 20_000, 200, 0.8, Curve(-0.7, 1)), confidence=0.95, seed=7)
+    assert np.log(shifted.odds.value) == pytest.approx(0.7, abs=0.04)
+
+
+@pytest.mark.parametrize("units", [1, 2, 19])
+def test_days_that_are_few_decide_nothing_however_many_rows_they_have(units):
+    came, said, of = held(1, 2_000, units, 1.0, Curve(0, 4))
+    known = recalibration(came, said, of, confidence=0.95, seed=7)
+    assert known.units == units and known.slope.value < 0.3
+    assert recalibrated(known, Gate().max_chance_factor, "").outcome == "inconclusive"
+
+
+def test_rows_that_err_together_make_the_interval_wider():
+    came, said, _ = held(1, 300, 300, 1.0, Curve(0, 1))
+    alone, copies = (np.arange(300), np.tile(np.arange(300), 4))
+    once = recalibration(came, said, alone, confidence=0.95, seed=7)
+    again = recalibration(np.tile(came, 4), np.tile(said, 4), copies, confidence=0.95, seed=7)
+    assert again.slope.low == pytest.approx(once.slope.low) and again.odds.high == pytest.approx(once.odds.high)
+
+
+@pytest.mark.parametrize(
+    ("came", "said", "reason"),
+    [
+        (np.ones(100), np.full(100, 0.9), "every row came out alike"),
+        (np.zeros(100), np.linspace(0, 1, 100), "every row came out alike"),
+        (np.tile([0.0, 1.0], 50), np.full(100, 0.5), "one chance is said of every row"),
+        (np.tile([0.0, 1.0], 50), np.tile([0.0, 1.0], 50), "no slope is steep enough"),
+        (np.tile([0.0, 1.0], 50), np.tile([1.0, 0.0], 50), "no slope is steep enough"),
+    ],
+)
+def test_answers_that_cannot_be_told_from_honest_ones_do_not_crash_and_do_not_pass(came, said, reason):
+    known = recalibration(came, said, np.arange(came.size), confidence=0.95, seed=7)
+    assert known.slope is None and reason in known.reason
+    assert recalibrated(known, Gate().max_chance_factor, "").outcome == "inconclusive"

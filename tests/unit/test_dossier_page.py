@@ -37,7 +37,7 @@ from tasks.core.page.sheet import (
 from tasks.core.paired import Odds
 from tasks.core.profile_shift import shifts
 from tasks.core.shadow import Cycle, Difference
-from tasks.core.values import Interval, Reliability, StageTime, Table, VariantScore, Verdict
+from tasks.core.values import Interval, Recalibration, Reliability, StageTime, Table, VariantScore, Verdict
 from tasks.core.variants import Speed
 from tests.browser import CHROMIUM, overhang, seen
 from tests.deciding import dossier
@@ -119,7 +119,8 @@ def with_a_chance() -> Sheet:
     """The sheet of a target whose answers are chances, said of 150 rows."""
     answered = (Reliability(0.1, 0.2, 100, 0.15, 0.12), Reliability(0.6, 0.7, 50, 0.64, 0.7))
     said = (Reliability(0.3, 0.4, 100, 0.35, 0.12), Reliability(0.5, 0.6, 50, 0.55, 0.7))
-    meant = Meant("sales", answered, said, "Platt's curve")
+    known = Recalibration(0.31, 0.31, 150, Interval(1.0, 0.8, 1.2), None, "one chance is said of every row")
+    meant = Meant("sales", answered, said, "Platt's curve", known)
     return replace(sheet(), targets=(replace(sheet().targets[0], meant=meant),))
 
 
@@ -391,6 +392,9 @@ def test_a_chance_says_how_far_it_is_from_how_often_it_came_before_and_after_it_
     assert "100 rows" in said and "as answered" in said
     twin = json.loads(canonical_json(with_a_chance()))["targets"][0]["meant"]
     assert twin["answered"][0]["came"] == 0.12 and twin["corrected_by"] == "Platt's curve"
+    assert "odds that came over odds that were said 1.00 (0.80 to 1.20)" in said
+    assert "slope of what came over what was said not known: one chance is said of every row" in said
+    assert twin["recalibration"]["odds"] == {"value": 1.0, "low": 0.8, "high": 1.2}
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")

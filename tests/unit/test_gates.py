@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from tasks.core.comparison import Comparison, SliceComparison, not_compared, standing
 from tasks.core.drift import Drift, Drifted
@@ -30,7 +31,7 @@ from tasks.core.gates import (
     tightened,
 )
 from tasks.core.paired import Odds
-from tasks.core.values import Blob, Contracted, Evaluation, Interval, RuleResult, Scorecard
+from tasks.core.values import Blob, Contracted, Evaluation, Interval, Recalibration, RuleResult, Scorecard
 from tasks.errors import Misdeclared
 from tasks.workloads.broadcast import BROADCAST
 from tasks.workloads.spec import Gate
@@ -90,6 +91,7 @@ def good(**changes):
     case = Case(
         version="new",
         targets=TARGETS,
+        chances=(),
         contracted=contracted(),
         training_rows=950,
         measured_for=Gate(),
@@ -133,6 +135,77 @@ def test_a_target_below_the_floor_of_r2_is_not_served(r2, wanted):
     assert verdicts["explains enough", "growth"] == wanted
     assert verdicts["explains enough", "subscribers"] == "fail"
     assert outcome(case, "explains enough", "growth") == "pass"
+
+
+def of_a_chance(odds=(1.0, 0.8, 1.2), slope=(1.0, 0.8, 1.2), units=20, **changes):
+    """Return the case in which growth is a chance, with what its odds and logits must be multiplied by."""
+    known = Recalibration(0.4, 0.45, units, odds and Interval(*odds), slope and Interval(*slope))
+    said = replace(evaluation("growth"), recalibration=known)
+    return good(**({"chances": ("growth",), "evaluations": (evaluation("subscribers"), said)} | changes))
+
+
+@pytest.mark.parametrize(
+    ("odds", "slope", "wanted", "word"),
+    [
+        ((1.0, 0.8, 1.2), (1.0, 0.8, 1.2), "pass", ""),
+        ((1.0, 0.56, 1.81), (1.0, 0.56, 1.81), "pass", ""),
+        ((1.0, 0.5, 1.5), (1.0, 0.8, 1.2), "inconclusive", ""),
+        ((1.0, 0.8, 1.2), (1.2, 0.8, 1.9), "inconclusive", ""),
+        ((1.0, 0.8, 1.2), (0.5, 0.4, 0.73), "fail", "too sure of itself"),
+        ((1.0, 0.8, 1.2), (1.5, 1.36, 1.7), "fail", "too timid"),
+        ((1.5, 1.36, 1.7), (1.0, 0.5, 2.0), "fail", "too little was said"),
+        ((0.5, 0.4, 0.6), (0.5, 0.4, 0.6), "fail", "too much was said; too sure of itself"),
+        ((-0.5, -0.9, -0.1), (-0.5, -0.9, -0.1), "fail", "too sure of itself"),
+        ((1.0, 0.8, 1.2), None, "inconclusive", "40.0% was said and 45.0% came on average"),
+        (None, None, "inconclusive", ""),
+        ((2.0, 1.8, 2.2), None, "fail", "too little was said"),
+        ((NAN, NAN, NAN), (1.0, 0.8, 1.2), "fail", "no number"),
+    ],
+)
+def test_chances_that_surely_do_not_mean_what_they_say_fail_and_doubts_are_for_a_person(odds, slope, wanted, word):
+    found = verdict(of_a_chance(odds, slope), "chances mean what they say", "growth")
+    assert found.outcome == wanted and word in found.reason
+    assert found.wanted == "odds and slope off by a factor of 1.35 at most, and surely by no more than 1.82"
+
+
+@pytest.mark.parametrize("odds", [(1.0, 0.8, 1.2), (2.0, 2.0, 2.0)])
+def test_an_interval_of_few_units_says_less_than_it_promises_and_decides_nothing(odds):
+    found = verdict(of_a_chance(odds, units=19), "chances mean what they say", "growth")
+    assert found.outcome == "inconclusive" and "19 units that are drawn whole show little, wanted 20" in found.reason
+
+
+def test_of_what_is_no_chance_no_meaning_is_asked():
+    assert verdict(good(), "chances mean what they say", "growth").found == "no chance"
+    assert outcome(of_a_chance((9, 8, 10)), "chances mean what they say", "subscribers") == "pass"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"chances": None}, "nobody said which targets are chances"),
+        ({"evaluations": (evaluation("subscribers"), evaluation("growth"))}, "retrain"),
+        ({"evaluations": (evaluation("subscribers"),)}, "no model of this target"),
+        ({"measured_for": Gate(confidence=0.9)}, "measured with 0.9 confidence"),
+    ],
+)
+def test_a_chance_of_which_nobody_looked_what_it_means_fails(change, reason):
+    found = verdict(of_a_chance(**change), "chances mean what they say", "growth")
+    assert found.outcome == "fail" and reason in found.reason
+
+
+def test_evidence_written_before_anybody_looked_at_chances_reads_as_before():
+    reads, written = TypeAdapter(Evaluation), of_a_chance().evaluations[1]
+    plain = reads.dump_python(written, mode="json")
+    assert reads.validate_python(plain) == written
+    del plain["recalibration"]
+    assert reads.validate_python(plain) == evaluation("growth")
+
+
+def test_a_policy_may_narrow_what_a_chance_may_be_off_by():
+    case = of_a_chance((1.2, 1.1, 1.3))
+    assert outcome(case, "chances mean what they say", "growth") == "pass"
+    narrow = Ring(gate={"max_chance_factor": 1.05})
+    assert verdict(case, "chances mean what they say", "growth", narrow).outcome == "fail"
 
 
 def test_a_challenger_with_all_good_evidence_may_be_promoted_and_serves_every_target():

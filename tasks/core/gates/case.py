@@ -109,6 +109,8 @@ class Case:
 
     version: str | None = None
     targets: tuple[str, ...] | None = None
+    # Those of them that are answered with a chance.
+    chances: tuple[str, ...] | None = None
     contracted: Contracted | None = None
     training_rows: int | None = None
     # The numbers leaks were looked for with, and the confidence of every interval of the evaluations.

@@ -1,16 +1,23 @@
-"""The gates each target passes on its own: against the baseline, by its intervals, against the champion."""
+"""The gates each target passes on its own: against the baseline, by its intervals and chances, against the champion."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from tasks.core.comparison import Comparison, SliceComparison, Standing, standing
+from tasks.core.comparison import ENTITIES_LEAST, Comparison, SliceComparison, Standing, standing
 from tasks.core.gates.case import Answer, Case, Policy, missing, ordered
 from tasks.core.paired import Odds
-from tasks.core.values import Evaluation, Interval, Outcome
+from tasks.core.values import Evaluation, Interval, Outcome, Recalibration
 from tasks.workloads.spec import Gate
 
+# What it means that a factor is surely below or above 1.
+WORDS_OF_OFF: Mapping[tuple[str, bool], str] = {
+    ("odds", False): "too much was said",
+    ("odds", True): "too little was said",
+    ("slope", False): "too sure of itself",
+    ("slope", True): "too timid",
+}
 TargetGate = Callable[[Case, str, Gate, Policy], Answer]
 MOST_NAMED = 3
 # What is worse beyond doubt fails; what is not shown to be good enough is for a person to judge.
@@ -67,6 +74,53 @@ def _covers(case: Case, target: str, gate: Gate, policy: Policy) -> Answer:
         return Answer("fail", _shown(coverage), wanted, unsure)
     outcome: Outcome = "pass" if coverage.value >= least else "fail" if coverage.high < least else "inconclusive"
     return Answer(outcome, _shown(coverage), wanted, "")
+
+
+def _means_what_it_says(case: Case, target: str, gate: Gate, policy: Policy) -> Answer:
+    most = gate.max_chance_factor
+    wanted = f"odds and slope off by a factor of {most:.2f} at most, and surely by no more than {most**2:.2f}"
+    if case.chances is None:
+        return missing(wanted, "nobody said which targets are chances")
+    other = target not in case.chances
+    wanted = "nothing is asked of what is no chance" if other else wanted
+    evaluation = _evaluation(case, target)
+    if evaluation is None:
+        return missing(wanted, _why_no_model(case, target))
+    if other:
+        return Answer("pass", "no chance", wanted, "")
+    if evaluation.recalibration is None:
+        return missing(wanted, "nobody looked whether its chances mean what they say; retrain")
+    return recalibrated(evaluation.recalibration, most, wanted, _unsure(case, gate))
+
+
+def recalibrated(known: Recalibration, most: float, wanted: str, unsure: str = "") -> Answer:
+    """Fail what is surely off by more than *most*, pass what is surely off by no more than its square.
+
+    *unsure* says what is wrong with the confidence of the intervals; empty if nothing is.
+    """
+    factors = {name: each for name, each in (("odds", known.odds), ("slope", known.slope)) if each is not None}
+    found = ", ".join(f"{name} {_shown(each)}" for name, each in factors.items()) or "nothing"
+    if not all(map(ordered, factors.values())) or not math.isfinite(most):
+        return Answer("fail", found, wanted, "the odds or the slope are no number")
+    if unsure:
+        return Answer("fail", found, wanted, unsure)
+    few = known.units < ENTITIES_LEAST
+    off = [WORDS_OF_OFF[name, each.low > 1] for name, each in factors.items() if _beyond(each, most) and not few]
+    near = len(factors) == 2 and not few and all(_within(each, most**2) for each in factors.values())
+    outcome: Outcome = "fail" if off else "pass" if near else "inconclusive"
+    told = [
+        f"{known.said:.1%} was said and {known.came:.1%} came on average",
+        f"{known.units} units that are drawn whole show little, wanted {ENTITIES_LEAST}" if few else "",
+    ]
+    return Answer(outcome, found, wanted, "; ".join(filter(None, (*off, *told, known.reason))))
+
+
+def _beyond(factor: Interval, most: float) -> bool:
+    return factor.high * most < 1 or factor.low > most
+
+
+def _within(factor: Interval, most: float) -> bool:
+    return factor.low * most >= 1 and factor.high <= most
 
 
 def _not_worse(case: Case, target: str, gate: Gate, policy: Policy) -> Answer:
@@ -187,6 +241,7 @@ TARGET_GATES: Mapping[str, TargetGate] = {
     "beats the baseline": _beats_baseline,
     "explains enough": _explains,
     "interval coverage": _covers,
+    "chances mean what they say": _means_what_it_says,
     "not worse than the champion": _not_worse,
     "no slice worse": _no_slice_worse,
 }

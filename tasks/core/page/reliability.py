@@ -16,8 +16,8 @@ from tasks.core.charts import Cloud, Line, Row
 from tasks.core.drawing import percent
 from tasks.core.intervals import wilson
 from tasks.core.page.paper import Table
-from tasks.core.page.wording import NBSP, as_range, as_words
-from tasks.core.values import Interval, Judged, Reliability
+from tasks.core.page.wording import NBSP, as_figure, as_range, as_words
+from tasks.core.values import Interval, Judged, Recalibration, Reliability
 
 # The confidence of the interval of each tenth.
 SURE = 0.95
@@ -32,13 +32,14 @@ class Meant:
     answered: tuple[Reliability, ...]
     uncorrected: tuple[Reliability, ...] = ()
     corrected_by: str = ""
+    recalibration: Recalibration | None = None
 
 
 def meant_of(judged: Judged) -> Meant | None:
     """Return what is known of a chance; None of another target, or where nobody looked."""
     if not judged.reliability:
         return None
-    return Meant(judged.target, judged.reliability, judged.uncorrected, judged.corrected_by)
+    return Meant(judged.target, judged.reliability, judged.uncorrected, judged.corrected_by, judged.recalibration)
 
 
 def diagram(meant: Meant) -> Markup:
@@ -99,7 +100,19 @@ def facts(meant: Meant) -> tuple[tuple[str, str], ...]:
     found = [(f"expected calibration error, {ANSWERED}", f"{off_by(meant.answered):.3f}")]
     if meant.uncorrected:
         found += [(UNCORRECTED, f"{off_by(meant.uncorrected):.3f}"), ("corrected by", meant.corrected_by)]
+    known = meant.recalibration
+    if known:
+        found += [
+            ("odds that came over odds that were said", _factor(known.odds, known.reason)),
+            ("slope of what came over what was said", _factor(known.slope, known.reason)),
+        ]
     return tuple(found)
+
+
+def _factor(found: Interval | None, reason: str) -> str:
+    if found is None:
+        return f"not known: {reason}"
+    return f"{as_figure(found.value)} ({as_figure(found.low)} to {as_figure(found.high)})"
 
 
 def _span(each: Reliability) -> Line:
