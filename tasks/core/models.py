@@ -36,6 +36,8 @@ REACH = 0.5
 class Scale:
     """Between the target's unit and the standardised scale it is learned on; a ``chance`` stays from 0 to 1.
 
+    Nothing in the target's unit is below ``least`` or above ``most``, where the target has limits.
+
     Where a change is learned, ``center`` and ``spread`` are the change's, and ``start`` is the link changed from where
     the label *before* is not known.
     """
@@ -48,16 +50,22 @@ class Scale:
     high: float
     start: float = 0.0
     chance: bool = False
+    least: float | None = None
+    most: float | None = None
 
     def link(self, label: Floats) -> Floats:
         """Return labels on the learned scale, log1p(label / unit) where ``log``; not standardised."""
         return np.log1p(np.maximum(label, 0.0) / self.unit) if self.log else label
 
     def label(self, link: Floats) -> Floats:
-        """Return the target's unit; never below zero on a log scale."""
+        """Return the target's unit; never below zero on a log scale, nor beyond the target's limits."""
         if self.chance:
             return np.clip(link, 0.0, 1.0)
-        return np.maximum(np.expm1(link), 0.0) * self.unit if self.log else link
+        return self.limited(np.maximum(np.expm1(link), 0.0) * self.unit if self.log else link)
+
+    def limited(self, label: Floats) -> Floats:
+        """Return labels cut to the target's limits, if it has any."""
+        return label if self.least is None else np.clip(label, self.least, self.most)
 
     def base(self, before: Floats | None) -> Floats:
         """Return what each label is a change from, on the learned scale: zero where the label itself is learned."""
@@ -129,7 +137,7 @@ class Correction:
         if self.slope:
             return self.median(link, scale)
         if scale.log:
-            return np.maximum(np.exp(link) * self.smear - 1.0, 0.0) * scale.unit
+            return scale.limited(np.maximum(np.exp(link) * self.smear - 1.0, 0.0) * scale.unit)
         return scale.label(link + self.smear)
 
 
@@ -309,6 +317,8 @@ def label_unit(target: Target, label: Floats) -> float:
 def fit_scale(target: Target, label: Floats, unit: float, before: Floats | None = None) -> Scale:
     """Fit the standardisation and the reach of predictions; of the change from *before*, where that is learned."""
     bare = Scale(target.transform == "log1p", unit, 0.0, 1.0, 0.0, 0.0, chance=target.is_chance)
+    if target.limits:
+        bare = replace(bare, least=target.limits[0], most=target.limits[1])
     link = bare.link(label)
     spread = float(link.std()) or 1.0
     low, high = float(link.min() - REACH * spread), float(link.max() + REACH * spread)

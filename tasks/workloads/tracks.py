@@ -101,7 +101,11 @@ TRACKS = Workload(
         Feature("release_month", "float", "month of its release", "1 to 12"),
     ),
     targets=(
-        Target("popularity", "popularity", "how much it is played today", "points", "identity", rule=OF_A_HIT),
+        Target(
+            *("popularity", "popularity", "how much it is played today", "points", "identity"),
+            rule=OF_A_HIT,
+            limits=(0, 100),
+        ),
         Target("hit", "hit", "chance that it is in the weekly charts", "chance", "chance", rule=OF_A_HIT),
     ),
     always_known=(*SHARES, "loudness", "bpm", "minutes"),
