@@ -24,7 +24,8 @@ from tasks.core.encoding import masked, numbers
 from tasks.core.intervals import bootstrap, entity_sums, share_of_units
 from tasks.core.learners.lesson import Checkpoints, Device, Telling
 from tasks.core.model_files import to_files
-from tasks.core.models import COVERAGE, Learned, Model, calibrate, label_unit, learn, optional_features
+from tasks.core.models import COVERAGE, Learned, Model, calibrate, learn, optional_features
+from tasks.core.scales import label_unit
 from tasks.core.splitting import Split, hash_shares, split, units
 from tasks.core.strata import sides
 from tasks.core.training import out_of_fold, rounds, training_rows

@@ -12,18 +12,8 @@ from tasks.core import estimators
 from tasks.core.encoding import Encoder, fit_encoder, masked
 from tasks.core.estimators import ALGORITHMS
 from tasks.core.metrics import mae, r2
-from tasks.core.models import (
-    Correction,
-    Model,
-    Scale,
-    calibrate,
-    fit_correction,
-    fit_scale,
-    label_unit,
-    learn,
-    mostly_missing,
-    optional_features,
-)
+from tasks.core.models import Model, calibrate, learn, mostly_missing, optional_features
+from tasks.core.scales import Correction, Scale, fit_correction, fit_scale, label_unit
 from tasks.errors import BadRequest, Misdeclared
 from tasks.workloads.spec import Candidate, Target
 from tests.builders import QUICK, quick, shops, shops_spec
