@@ -14,6 +14,7 @@ from tasks.core.influence import measure_influence
 from tasks.core.page.report import answer, render
 from tasks.core.page.run_report import RunReport
 from tasks.core.page.targets import verse
+from tasks.core.run import StageTime
 from tasks.core.values import (
     BaselineScore,
     Blob,
@@ -28,7 +29,6 @@ from tasks.core.values import (
     Scorecard,
     SliceScore,
     Snapshot,
-    StageTime,
     Table,
     TrainingSet,
     Verdict,
