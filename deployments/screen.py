@@ -13,8 +13,8 @@ from rich.text import Text
 
 from tasks import workloads
 from tasks.core.digests import plain
-from tasks.core.run import RunSummary
-from tasks.core.values import Evaluation, Interval, StageTime, Verdict
+from tasks.core.run import RunSummary, StageTime
+from tasks.core.values import Evaluation, Interval, Verdict
 
 # From here on an error is told in whole numbers, below in three figures.
 LARGE = 100

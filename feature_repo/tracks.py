@@ -32,8 +32,8 @@ SOUND = [
 
 RELEASE = [
     Field(name="genre", dtype=String),
-    Field(name="decade_of", dtype=Float64),
-    Field(name="month_of", dtype=Float64),
+    Field(name="release_decade", dtype=Float64),
+    Field(name="release_month", dtype=Float64),
 ]
 
 

@@ -8,7 +8,7 @@ from tasks import workloads
 from tasks.adapters import environment, home
 from tasks.announce import announce_soaked
 from tasks.check import check_contract
-from tasks.core.scoring import Published
+from tasks.core.scoring import Asked, Published
 from tasks.ingest import ingest
 from tasks.lay_out import tabulate_predictions, write_tables
 from tasks.rollback import observe
@@ -42,7 +42,7 @@ def score(
     spec = workloads.get(workload)
     environment.confine(home.root(), home.workers())
     home.sweep(workload)
-    batch = open_batch(workload, source, ring, date, output, observed_at, window_days)
+    batch = open_batch(Asked(workload, source, ring, date, output, observed_at, window_days))
     snapshot = ingest(batch.run)
     contracted = check_contract(batch.run, snapshot, to_learn=False)
     scored = score_rows(batch, contracted)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import polars as pl
@@ -26,13 +27,14 @@ from tasks.core.digests import digest_of
 from tasks.core.enrichment.budget import amount
 from tasks.core.enrichment.rows import Analysed, Analyser, Enriched, LocalAnalyser
 from tasks.core.reading import ROW
-from tasks.errors import BadRequest, HomeDamaged
+from tasks.errors import BadRequest, ColumnsMissing, HomeDamaged, SourceUnusable
 from tasks.workloads.spec import Column
 
 Tell = Callable[[int], None]
 
 OUTCOME: Mapping[str, pl.DataType] = {"analyser": pl.String(), "status": pl.String(), "reason": pl.String()}
 MOST_REASONS = 10
+MOST_ALIKE = 5
 NO_TEXT = Analysed("", reason="the text is missing")
 
 
@@ -78,7 +80,7 @@ def enrich(asked: Asked, analyser: Analyser, tell: Tell) -> Enriched:
     """
     refuse(asked, analyser)
     of = (digest_source(asked.source), asked.column, asked.keys, analyser.identity)
-    with work_on(home.root(), digest_of(of)[:32], asked, asked.source) as work:
+    with _named(asked), work_on(home.root(), digest_of(of)[:32], asked, asked.source) as work:
         resumed = _answer(work, analyser, asked.column, tell)
         counted, reasons = _write(work, analyser, asked)
         requests, tokens, cost = work.spent()
@@ -115,6 +117,24 @@ def refuse(asked: Asked, analyser: Analyser) -> None:
             "must differ; rename the column in the source, or name another --key"
         )
     _refuse_unwritable(asked.out)
+
+
+@contextmanager
+def _named(asked: Asked) -> Iterator[None]:
+    """Tell of columns that are not there by the options that named them, beside those that are most alike."""
+    try:
+        yield
+    except ColumnsMissing as error:
+        wrong = error.missing[0]
+        option = "--column" if wrong == asked.column else "--key"
+        alike = sorted(
+            error.headers, key=lambda each: -SequenceMatcher(None, wrong.casefold(), each.casefold()).ratio()
+        )
+        there = ", ".join(map(repr, alike[:MOST_ALIKE])) + (", …" if len(alike) > MOST_ALIKE else "")
+        raise SourceUnusable(
+            f"{error.where} has no column called {wrong!r}; of its {len(alike)} columns the most alike are {there}: "
+            f"name one of them with {option}"
+        ) from error
 
 
 def _refuse_unwritable(out: Path) -> None:

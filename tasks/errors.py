@@ -7,6 +7,7 @@ GreenlightError
 ├─ BadRequest            the caller asked for something that cannot be done: fix the command           exit 2
 │  ├─ UnknownWorkload
 │  ├─ SourceUnusable     missing, empty, unreadable or not the table it should be
+│  │  └─ ColumnsMissing  columns that it must have are not in it
 │  ├─ NoBucket           a store's address names a bucket that is not there
 │  ├─ AccessDenied       a store refuses the credentials it was shown
 │  ├─ NoTimetable        some slots can be filled by nothing that is allowed
@@ -46,6 +47,14 @@ class UnknownWorkload(BadRequest):
 
 class SourceUnusable(BadRequest):
     """The source is missing, empty, unreadable, or not the table it should be."""
+
+
+class ColumnsMissing(SourceUnusable):
+    """The source lacks columns; ``missing`` names them, ``headers`` says which there are, ``where`` in what file."""
+
+    def __init__(self, message: str, missing: tuple[str, ...] = (), headers: tuple[str, ...] = (), where: str = ""):
+        super().__init__(message)
+        self.missing, self.headers, self.where = missing, headers, where
 
 
 class NoBucket(BadRequest):

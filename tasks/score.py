@@ -29,7 +29,7 @@ from tasks.adapters.store import address, open_store
 from tasks.core.partitions import Table, partition_key
 from tasks.core.rollback import Observation
 from tasks.core.rules import reasons
-from tasks.core.scoring import Batch, Published, Scored, Skew, alarms, observation
+from tasks.core.scoring import Asked, Batch, Published, Scored, Skew, alarms, observation
 from tasks.core.shadow import Cycle
 from tasks.core.values import Contracted, Snapshot
 from tasks.errors import Unreachable
@@ -39,28 +39,10 @@ from tasks.stages import stage
 logger = logging.getLogger(__name__)
 
 
-@patient(name="open batch {workload} {ring}")
-def open_batch(
-    workload: str,
-    source: str,
-    ring: str,
-    date: str | None,
-    output: str,
-    observed_at: str | None,
-    window_days: float | None = None,
-) -> Batch:
+@patient(name="open batch {asked.workload} {asked.ring}")
+def open_batch(asked: Asked) -> Batch:
     """Name a batch and note what serves and what is published before any work begins."""
-    return batches.open_batch(
-        store(),
-        root() / "keys",
-        workload,
-        source,
-        ring=ring,
-        date=date,
-        output=output,
-        observed_at=observed_at,
-        window_days=window_days,
-    )
+    return batches.open_batch(store(), root() / "keys", asked)
 
 
 @patient(name="score {batch.run.workload}", timeout_minutes=600)

@@ -12,7 +12,7 @@ from typing import Protocol
 from tasks.adapters import journal
 from tasks.adapters.home import root
 from tasks.adapters.memory import peak_mib
-from tasks.core.values import StageTime
+from tasks.core.run import StageTime
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from tasks.core.encoding import numbers
-from tasks.core.models import Model, calibrate, label_unit, learn, optional_features
+from tasks.core.models import Model, calibrate, learn, optional_features
+from tasks.core.scales import label_unit
 from tasks.core.splitting import split
 from tasks.core.timetable.problem import Goals, Problem, Programme, Rules, Slot
 from tasks.core.training import out_of_fold

@@ -11,6 +11,7 @@ from tasks.adapters import actuals, appraisals, frames, partitions, predictions,
 from tasks.adapters.predictions import SCORED, Day
 from tasks.adapters.scoring import Scorer
 from tasks.adapters.signing import service_signer
+from tasks.adapters.worth import teacher
 from tasks.core.partitions import partition_key
 from tasks.core.scoring import Scored, Skew
 from tests.builders import shops
@@ -65,7 +66,7 @@ class Scoring(Home):
 
     def appraise(self, arrived=None, day=None, gate=SPEC.gate):
         """Hold what *arrived* against a day."""
-        of = appraisals.teacher(self.store, self.keys, SPEC, self.entry.version)
+        of = teacher(self.store, self.keys, SPEC, self.entry.version)
         spec = replace(SPEC, gate=gate)
         return appraisals.appraise(self.store, self.signer, self.keys, spec, of, day or self.day, arrived, self.folder)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from tasks.core.models import Learned, label_unit, learn
+from tasks.core.models import Learned, learn
+from tasks.core.scales import label_unit
 from tasks.workloads.spec import Candidate
 from tests.builders import shops, shops_spec
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -11,9 +12,7 @@ from deployments import screen
 from deployments.options import Json, WorkloadName
 from tasks import workloads
 from tasks.adapters import batches, home, sources
-
-if TYPE_CHECKING:
-    from tasks.core.scoring import Published
+from tasks.core.scoring import Asked, Published
 
 Input = Annotated[Path, typer.Option("--input", metavar="DIR|FILE", help="CSV, CSV.gz, Parquet, or a folder of them")]
 Output = Annotated[str, typer.Option(metavar="URI", help="the store or folder to publish in; else the home's store")]
@@ -47,14 +46,14 @@ def score(
     from deployments.meanwhile import at_prefect
 
     screen.Progress()
-    asked: dict[str, Any] = {"ring": ring, "date": date, "output": output, "observed_at": observed_at}
+    asked = Asked(workload, str(input), ring, date, output, observed_at)
     # Before a server is started for it: what is asked wrongly is said at once.
     sources.glance(workloads.get(workload), input)
-    batches.open_batch(home.store(), home.root() / "keys", workload, str(input), **asked)
+    batches.open_batch(home.store(), home.root() / "keys", asked)
     with at_prefect(SLOW_TO_IMPORT):
         from flows.score import score as flow
 
-        done = flow(workload, str(input), **asked)
+        done = flow(**asdict(asked))
     screen.show(done, "\n".join(_told(done)), json=json)
 
 

@@ -1,79 +1,35 @@
 """Appraisals in the store: per scored day and ring one signed record of what is known of its truth so far.
 
 A record is a partition with the day's labels as its table: a later batch of actuals replaces it as a whole, the same
-batch never, so a killed run is finished by its rerun. What errors mean is core's word.
+batch never, so a killed run is finished by its rerun. What a day was worth is worked out in ``worth``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
-from tasks.adapters import contents, frames, partitions, predictions, shadows
-from tasks.adapters.blobs import blob_key, blob_path
-from tasks.adapters.bundles import Bundle
-from tasks.adapters.counting import trained_until
+from tasks.adapters import frames, partitions, predictions, shadows, worth
 from tasks.adapters.predictions import Day
-from tasks.adapters.scoring import VERSION
 from tasks.adapters.signing import Signer, trusted_keys
 from tasks.adapters.store import Store, address
-from tasks.core.actuals import Actuals, Appraised, keys_of, label_columns, matched, merge, truth_of, unanswered
-from tasks.core.appraisal import (
-    ACTUAL,
-    ENTITY,
-    HIGH,
-    LOW,
-    NAIVE,
-    PREDICTED,
-    RIVAL,
-    Appraisal,
-    Arrival,
-    Expected,
-    degraded,
-    judge,
-    realise,
-    stand_beside,
-)
-from tasks.core.baselines import baselines, naive_features
+from tasks.core.actuals import Actuals, Appraised, keys_of, label_columns, matched, merge, unanswered
+from tasks.core.appraisal import Appraisal, Arrival, degraded
 from tasks.core.digests import plain
-from tasks.core.evaluation import slice_labels
 from tasks.core.partitions import Partition, Table
-from tasks.core.promise import Promise, expected_error, promise_of
-from tasks.core.scoring import columns_of
-from tasks.core.splitting import witness_of
-from tasks.core.values import Blob, Entry
+from tasks.core.values import Entry
 from tasks.errors import BadRequest, Conflict, HomeDamaged
-from tasks.workloads.spec import Target, Workload
+from tasks.workloads.spec import Workload
 
 KIND, LABELS = "appraisals", "labels"
 APPRAISAL: TypeAdapter[Appraisal] = TypeAdapter(Appraisal)
 # Two years of days: as many as are read, asked and drawn.
 NEWEST = 730
 TRIES = 20
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """What the version that scored a day was taught: what its errors are held against."""
-
-    bundle: Bundle
-    trained_until: datetime
-    learned: pl.DataFrame
-    naive: Mapping[str, str]
-    promises: Mapping[str, Promise | None]
-
-
-@dataclass(frozen=True)
-class Around:
-    """The day's keys with every label known, the workload's group and the witness; and each row's label by slice."""
-
-    rows: pl.DataFrame
-    slices: tuple[pl.Series, ...]
 
 
 @dataclass(frozen=True)
@@ -96,33 +52,6 @@ def of_days(store: Store, keys: Path, workload: str, days: Iterable[tuple[str, s
     return tuple(_about(each) for each in found if each is not None)
 
 
-def teacher(store: Store, keys: Path, spec: Workload, version: str) -> Teacher:
-    """Return what *version* was taught."""
-    bundle = contents.open_verified(store, keys, spec.name, version)
-    evidence = contents.evidence_of(bundle)
-    training = pl.scan_parquet(blob_path(store, evidence.training_set.rows))
-    until = trained_until(store, spec, bundle)
-    if until is None:
-        raise HomeDamaged(f"the training set of {spec.name} {version} has no row; restore it from a backup")
-    named = {*label_columns(spec), *([spec.group] if spec.group else []), *naive_features(spec)}
-    learned = training.select("_row", *dict.fromkeys([spec.entity, spec.witness])).collect()
-    entities = learned.select("_row", witness_of(spec, learned).alias(ENTITY))
-    holdouts = {each.target: frames.read(store, each.predictions) for each in evidence.evaluations}
-    return Teacher(
-        bundle=bundle,
-        trained_until=until,
-        learned=training.select(sorted(named)).collect(),
-        naive={each.target: each.baseline for each in evidence.evaluations},
-        promises={
-            target: promise_of(
-                rows.join(entities, left_on="row", right_on="_row", how="inner", maintain_order="left"),
-                chance=spec.target(target).is_chance,
-            )
-            for target, rows in holdouts.items()
-        },
-    )
-
-
 def appraise_all(
     store: Store,
     signer: Signer,
@@ -139,7 +68,7 @@ def appraise_all(
     """
     ring = champion.ring
     days = _asked(store, spec, ring, actuals, only)
-    teachers: dict[str, Teacher] = {}
+    teachers: dict[str, worth.Teacher] = {}
     left = frames.read(store, actuals.labels) if actuals else None
     changed: list[str] = []
     ambiguous = 0
@@ -147,7 +76,7 @@ def appraise_all(
         day = predictions.read(store, trusted_keys(keys), spec.name, ring, date_of, predictions.ANYWHERE)
         version = day.about.version
         if version not in teachers:
-            teachers[version] = teacher(store, keys, spec, version)
+            teachers[version] = worth.teacher(store, keys, spec, version)
         if appraise(store, signer, keys, spec, teachers[version], day, actuals, folder)[1]:
             changed.append(date_of)
         if actuals and left is not None:
@@ -189,7 +118,7 @@ def appraise(
     signer: Signer,
     keys: Path,
     spec: Workload,
-    of: Teacher,
+    of: worth.Teacher,
     day: Day,
     actuals: Actuals | None,
     folder: Path,
@@ -211,7 +140,7 @@ def appraise(
             named,
         ):
             return before.about, False
-        made = _made(store, spec, of, day, labels, rivals)
+        made = worth.worked_out(store, spec, of, day, labels, rivals)
         made = replace(made, arrivals=arrivals, beside_runs=named)
         table = Table((frames.keep(store, labels, folder, "labels"),), labels.height)
         record = Partition(KIND, spec.name, about.date, about.ring, about.run, {LABELS: table}, plain(made))
@@ -253,104 +182,6 @@ def _with(
     if not merged.new and not merged.revised:
         return kept, arrivals
     return merged.labels, (*arrivals, Arrival(actuals.batch, merged.new, merged.revised))
-
-
-def _made(
-    store: Store, spec: Workload, of: Teacher, day: Day, labels: pl.DataFrame, rivals: tuple[tuple[str, Table], ...]
-) -> Appraisal:
-    about, confidence = day.about, spec.gate.confidence
-    around = _around(store, spec, day, labels)
-    realised, expected, beside = [], [], []
-    for target in (spec.target(name) for name in about.targets):
-        rows = _rows(store, spec, of, day, target, around, rivals)
-        promise, is_known = of.promises[target.name], pl.col(ACTUAL).is_not_null()
-        told, waiting = rows.filter(is_known), rows.filter(~is_known)
-        if promise is not None and waiting.height:
-            expected.append(Expected(target.name, waiting.height, expected_error(promise, waiting, confidence)))
-        if not told.height:
-            continue
-        parts, chance = [each.name for each in around.slices], target.is_chance
-        realised.append(realise(target.name, told, parts, promise, confidence, chance=chance))
-        for version, _ in rivals:
-            if version in told.columns:
-                heard = told.with_columns(pl.col(version).alias(RIVAL)).filter(pl.col(RIVAL).is_finite())
-                beside += [stand_beside(target.name, version, heard, confidence, chance=chance)] if heard.height else []
-    return Appraisal(
-        workload=about.workload,
-        ring=about.ring,
-        date=about.date,
-        run=about.run,
-        snapshot=about.snapshot,
-        version=about.version,
-        champion=about.champion,
-        age_days=(date.fromisoformat(about.date) - of.trained_until.astimezone(UTC).date()).days,
-        rows_scored=about.rows_scored,
-        arrivals=(),
-        realised=tuple(realised),
-        expected=tuple(expected),
-        beside=tuple(beside),
-        beside_runs=(),
-        judgements=tuple(judge(each, spec.gate) for each in realised),
-    )
-
-
-def _around(store: Store, spec: Workload, day: Day, labels: pl.DataFrame) -> Around:
-    """Read what is known of the day's rows from the snapshot they came from; without it there are no slices.
-
-    Nor are there witnesses: each row then errs by itself.
-    """
-    keys = keys_of(spec)
-    group = [name for name in dict.fromkeys([spec.group, spec.holdout.within]) if name and name not in keys]
-    before = naive_features(spec)
-    scored = predictions.rows(store, day).select(keys).collect()
-    truths = [truth_of(scored, labels, name, keys) for name in label_columns(spec)]
-    head = store.head(blob_key(day.about.snapshot))
-    if head is None:
-        unknown = {name: pl.String for name in group} | {name: pl.Float64 for name in before}
-        nothing = (pl.lit(None, kind).alias(name) for name, kind in unknown.items())
-        return Around(scored.with_columns(*truths, *nothing), ())
-    wanted = dict.fromkeys([*keys, *group, *before, *(part.column for part in spec.slices)])
-    derived = spec.derive(pl.scan_parquet(blob_path(store, Blob(day.about.snapshot, head.size)))).select(list(wanted))
-    context = derived.unique(keys, keep="first").collect()
-    rows = scored.join(context, on=keys, how="left", maintain_order="left")
-    # A slice by the outcome sorts by what came true, as far as that is known.
-    rows = rows.with_columns(
-        pl.coalesce(truth, pl.col(truth.name).cast(pl.Float64)) if truth.name in rows.columns else truth
-        for truth in truths
-    )
-    slices = tuple(slice_labels(part, rows).alias(spec.title_of(part)) for part in spec.slices)
-    around = (rows[name].cast(pl.String) if name in group else rows[name] for name in (*group, *before))
-    return Around(scored.with_columns(*truths, *around), slices)
-
-
-def _rows(
-    store: Store,
-    spec: Workload,
-    of: Teacher,
-    day: Day,
-    target: Target,
-    around: Around,
-    rivals: tuple[tuple[str, Table], ...],
-) -> pl.DataFrame:
-    """Return the day's rows that its version answered with a number, as ``appraisal`` wants them."""
-    said = zip(columns_of(target.name), (PREDICTED, LOW, HIGH), strict=True)
-    # In an experiment another version answered half of the rows, whose errors are none of the champion's; and where
-    # time parts what is learned from what is judged, what it learned from says nothing of its errors.
-    own = pl.col(VERSION) == day.about.version
-    if spec.holdout.by == "time":
-        own &= pl.col(spec.event_time) > of.trained_until
-    told = (pl.when(own).then(pl.col(name)).alias(to) for name, to in said)
-    answers = predictions.rows(store, day).select(told).collect()
-    taught = of.learned.filter(pl.col(target.column).is_not_null())
-    naive = baselines(spec, taught, around.rows, target)[of.naive[target.name]]
-    heard = [
-        partitions.scan(store, table).select(pl.col(target.name).alias(version)).collect()
-        for version, table in rivals
-        if target.name in partitions.scan(store, table).collect_schema()
-    ]
-    truth = around.rows.select(witness_of(spec, around.rows).alias(ENTITY), pl.col(target.column).alias(ACTUAL))
-    rows = truth.with_columns(pl.Series(NAIVE, naive), *around.slices)
-    return pl.concat([answers, rows, *heard], how="horizontal").filter(pl.col(PREDICTED).is_finite())
 
 
 def _page_key(appraised: Appraised) -> str:

@@ -15,35 +15,31 @@ from tasks.adapters.signing import trusted_keys
 from tasks.adapters.store import Store, open_store
 from tasks.core.digests import digest_of
 from tasks.core.partitions import checked_day
-from tasks.core.scoring import Batch
+from tasks.core.scoring import Asked, Batch
 
 
-def open_batch(
-    store: Store,
-    keys: Path,
-    workload: str,
-    source: str,
-    *,
-    ring: str,
-    date: str | None,
-    output: str,
-    observed_at: str | None,
-    window_days: float | None = None,
-) -> Batch:
-    """Return the batch to be scored as *date*, else today (UTC); it is published in *output*, else in *store*.
+def open_batch(store: Store, keys: Path, asked: Asked) -> Batch:
+    """Return the batch that is to be scored; it is published in *store* where no output is named.
 
     Raises UnknownWorkload, SourceUnusable, and BadRequest where there is no such ring, nothing serves in it, or what
     serves reads other features than today's code makes.
     """
-    spec = workloads.get(workload)
-    day = checked_day(date or datetime.now(UTC).date().isoformat())
+    spec, ring = workloads.get(asked.workload), asked.ring
+    day = checked_day(asked.date or datetime.now(UTC).date().isoformat())
     policies.next_ring(ring)
-    champion = serving.champion(store, keys, workload, ring)
+    champion = serving.champion(store, keys, spec.name, ring)
     contents.refuse_other_features(serving.opened(store, keys, champion), spec)
-    run = runs.open_run(workload, source, reason="score", ring=ring, observed_at=observed_at, window_days=window_days)
+    run = runs.open_run(
+        spec.name,
+        asked.source,
+        reason="score",
+        ring=ring,
+        observed_at=asked.observed_at,
+        window_days=asked.window_days,
+    )
     experiment = experiments.at_work(store, trusted_keys(keys), champion)
-    at = _address(output) if output else store.uri
-    stands = partitions.standing(open_store(at), predictions.KIND, workload, day, ring)
+    at = _address(asked.output) if asked.output else store.uri
+    stands = partitions.standing(open_store(at), predictions.KIND, spec.name, day, ring)
     batch = Batch(replace(run, as_of=day), day, champion, at, stands, experiment)
     named = digest_of({"run": run.key, "date": day, "bundle": champion.manifest_digest, **batch.tried})[:16]
     return replace(batch, run=replace(batch.run, key=f"score/{day}-{ring}-{named}"))

@@ -7,19 +7,18 @@ what was scored until then, can have changed. What they say and how belongs to t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from tasks.adapters import (
     appraisals,
     approvers,
+    bundle_facts,
     contents,
     contests,
     decisions,
@@ -38,7 +37,7 @@ from tasks.adapters.decisions import Rules, Told
 from tasks.adapters.policies import Policy
 from tasks.adapters.signing import Trust, trusted_keys
 from tasks.adapters.store import Store, local_file
-from tasks.core import differences, training
+from tasks.core import differences
 from tasks.core.decisions import Wants
 from tasks.core.digests import canonical_json
 from tasks.core.dossier import Dossier
@@ -49,8 +48,9 @@ from tasks.core.page.dossier import render
 from tasks.core.page.reliability import meant_of
 from tasks.core.page.sheet import Asking, Came, Fit, Landed, Mover, Ran, Rollback, Said, Sheet, TargetFacts
 from tasks.core.profile_shift import Shift, shifts
+from tasks.core.run import StageTime
 from tasks.core.shadow import Cycle
-from tasks.core.values import Evaluation, StageTime
+from tasks.core.values import Evaluation
 from tasks.errors import BadRequest, HomeDamaged, NotTrusted
 from tasks.workloads.spec import Workload
 
@@ -317,45 +317,9 @@ class _Desk:
         return contents.open_verified(self.store, self.root / "keys", self.dossier.workload, version)
 
     def _known(self, bundle: Bundle) -> differences.Known:
-        evidence, lineage = contents.evidence_of(bundle), bundle.manifest.lineage
         mine = bundle.manifest.digest == self.dossier.manifest
-        return differences.Known(
-            serves=self.dossier.serves if mine else self.dossier.champion.serves,
-            data=self._data(evidence),
-            features={each.target: _features(bundle, each) for each in evidence.evaluations},
-            made_by=lineage.get(contents.DERIVED, "unknown"),
-            models={each.target: _model(evidence, each) for each in evidence.evaluations},
-            code={"code": evidence.code, "policy it was measured under": evidence.policy},
-            environment=json.loads(bundle.read(contents.ENVIRONMENT)),
-        )
-
-    def _data(self, evidence: Evidence) -> differences.Facts:
-        rows = frames.read(self.store, evidence.training_set.rows)
-        first, last = (rows[self.spec.event_time].min(), rows[self.spec.event_time].max())
-        return {
-            "first observed": str(first or "unknown"),
-            "last observed": str(last or "unknown"),
-            "rows in": evidence.contracted.rows_in,
-            "rows quarantined": evidence.contracted.rows_quarantined,
-            "rows learned from": evidence.training_set.row_count,
-            f"different {self.spec.entity}s": rows[self.spec.entity].n_unique(),
-            "source": evidence.snapshot.source_digest,
-        }
-
-
-def _features(bundle: Bundle, evaluation: Evaluation) -> Mapping[str, str]:
-    described: dict[str, Any] = json.loads(bundle.read(f"models/{evaluation.target}/model.json"))
-    return {each["name"]: each["type"] for each in described["features"]}
-
-
-def _model(evidence: Evidence, evaluation: Evaluation) -> differences.Facts:
-    of = (evaluation.target, evaluation.algorithm)
-    winner = training.choose(card for card in evidence.scorecards if (card.target, card.algorithm) == of)
-    params = {name: _fact(value) for name, value in sorted(winner.params.items())}
-    origin = f"tuned in {winner.study.trials} trials" if winner.study else "declared"
-    made = {"parameters": origin, "fitted on": evaluation.describes}
-    served = next((each.name for each in evaluation.variants if each.chosen), "")
-    return {"algorithm": evaluation.algorithm, **params, **made, **({"network run as": served} if served else {})}
+        serves = self.dossier.serves if mine else self.dossier.champion.serves
+        return bundle_facts.known(self.store, self.spec, bundle, serves)
 
 
 def _said(told: Told) -> Said:
@@ -363,7 +327,3 @@ def _said(told: Told) -> Said:
     if made is None:
         return Said("unreadable", "nobody known", "", "", "", told.verified, told.refused)
     return Said(made.kind, made.approver, made.reason, made.at, made.expires_at, told.verified, told.refused)
-
-
-def _fact(value: float | int | str | bool) -> differences.Fact:
-    return str(value).lower() if isinstance(value, bool) else value

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
@@ -26,7 +24,6 @@ from tasks.core.estimators import pick_device
 from tasks.core.learners.lesson import Device
 from tasks.errors import BadRequest
 
-DAY_SECONDS = 86_400
 _held: ContextVar[frozenset[str]] = ContextVar("held", default=frozenset())
 
 
@@ -153,8 +150,3 @@ def sweep(workload: str) -> None:
     checkpoints.sweep(root() / "checkpoints" / workload)
     for folder in ("keys", "mlflow", "feast"):
         leftovers.sweep(root() / folder)
-    # Feast makes one per process and removes it at exit; whose it is cannot be told, but no run takes a day.
-    for left in (root() / "tmp").glob("feast_metrics_*"):
-        with suppress(FileNotFoundError):
-            if time.time() - left.stat().st_mtime > DAY_SECONDS:
-                shutil.rmtree(left, ignore_errors=True)

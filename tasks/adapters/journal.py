@@ -10,7 +10,7 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
-from tasks.core.values import StageTime
+from tasks.core.run import StageTime
 
 
 def _path(root: Path, workload: str, key: str) -> Path:

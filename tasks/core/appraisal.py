@@ -17,7 +17,7 @@ import scipy
 
 from tasks.core.digests import digest_of
 from tasks.core.drawing import short
-from tasks.core.intervals import wilson
+from tasks.core.intervals import share_of_units
 from tasks.core.metrics import error_of
 from tasks.core.promise import Promise, expected_error
 from tasks.core.rollback import Observation
@@ -192,7 +192,9 @@ def realise(
         error_of(ACTUAL, NAIVE, chance=chance).alias("_naive_error"),
         pl.lit(1.0).alias(ONE),
     )
-    held = int(known.select(pl.col(ACTUAL).is_between(LOW, HIGH).sum()).item())
+    held = known.group_by(ENTITY, maintain_order=True).agg(
+        pl.col(ACTUAL).is_between(LOW, HIGH).sum(), pl.col(ONE).sum()
+    )
     beaten = ratio(known, ERROR, "_naive_error", confidence)
     return Realised(
         target=target,
@@ -200,7 +202,7 @@ def realise(
         entities=rows[ENTITY].n_unique(),
         mae=ratio(known, ERROR, ONE, confidence),
         skill=Interval(1 - beaten.value, 1 - beaten.high, 1 - beaten.low),
-        coverage=wilson(held, rows.height, confidence),
+        coverage=share_of_units(held[ACTUAL].to_numpy(), held[ONE].to_numpy(), confidence),
         stated=expected_error(promise, rows, confidence) if promise else None,
         slices=tuple(each for name in slices for each in _slice_errors(known, name, confidence)),
     )

@@ -17,6 +17,7 @@ from tasks.core.drawing import Axis, Mark, figure, grid, legend_of, mark_at, tag
 
 # So many letters stand side by side under a row chart in half of a wide page.
 WIDEST_SCALE = 30
+BEYOND = {"left": "\N{LEFTWARDS ARROW}", "right": "\N{RIGHTWARDS ARROW}"}
 
 
 @dataclass(frozen=True)
@@ -139,13 +140,30 @@ def _row(row: Row, axis: Axis, zero: float | None, limit: float | None) -> Marku
         edges = sorted((axis.at(zero or 0.0), axis.at(row.value)))
         box = {"x": f"{edges[0]}%", "width": f"{edges[1] - edges[0]:.2f}%", "y": "22%", "height": "56%"}
         drawn += tag("rect", {"class": row.tone, **box})
-    elif row.value is not None:
+    elif row.value is not None and not axis.beyond(row.value):
         drawn += mark_at(row.mark, row.tone, axis.at(row.value), 50)
     drawn += Markup("").join(mark_at(dot.mark, dot.tone, axis.at(dot.value), 50) for dot in row.beside)
+    drawn += _beyond(row, axis)
     track = tag("svg", {"class": "track", "aria-hidden": "true"}, drawn)
     heading = tag("div", {"class": "group"}, row.heading) if row.heading else Markup("")
-    cells = tag("span", {"class": "label"}, row.label), track, tag("span", {"class": "value"}, row.text)
+    cells = tag("span", {"class": "label"}, row.label), track, _value(row, axis)
     return heading + tag("div", {"class": "row"}, *cells)
+
+
+def _beyond(row: Row, axis: Axis) -> Markup:
+    """Draw an arrow at each end of the axis that the row reaches beyond: its mark or line there would be a lie."""
+    reached = [axis.beyond(each) for each in (row.value, row.low, row.high, row.least, row.most)]
+    ends = (("left", 0), ("right", 100))
+    return Markup("").join(mark_at(end, row.tone, at, 50) for end, at in ends if end in reached)
+
+
+def _value(row: Row, axis: Axis) -> Markup:
+    """Write the row's figure; one that is off the axis has an arrow before it, and says in words what that is."""
+    end = axis.beyond(row.value)
+    if not end:
+        return tag("span", {"class": "value"}, row.text)
+    said = f"{row.label}: {row.text}, beyond the {end} end of the axis"
+    return tag("span", {"class": "value", "title": said}, f"{BEYOND[end]} {row.text}")
 
 
 def _scale(axis: Axis, zero: float | None) -> Markup:

@@ -20,7 +20,13 @@ SHAPES: Mapping[str, str] = {
     "diamond": '<path d="M0-5.4 5.4 0 0 5.4-5.4 0z"/>',
     "ring": '<circle r="3" fill="none" stroke="currentColor" stroke-width="1.6"/>',
     "cross": '<path d="M-3-3 3 3M-3 3 3-3" stroke="currentColor" stroke-width="1.6"/>',
+    # What lies, or reaches, beyond an end of the axis.
+    "left": '<path d="M-6.5 0 0-4.8V4.8z"/>',
+    "right": '<path d="M6.5 0 0-4.8V4.8z"/>',
 }
+
+# Of an axis' length: less than that beyond its end, nobody would see.
+HAIR = 0.005
 
 
 @dataclass(frozen=True)
@@ -34,15 +40,22 @@ class Axis:
 
     def at(self, value: float) -> float:
         """Return where *value* lies, in percent of the length; values outside stay on the edge."""
-        low, high, value = (
-            (math.log(v) for v in (self.low, self.high, value)) if self.log else (self.low, self.high, value)
-        )
-        share = (value - low) / (high - low) if high > low else 0.5
-        return round(100 * min(1.0, max(0.0, share)), 2)
+        return round(100 * min(1.0, max(0.0, self._share(value))), 2)
+
+    def beyond(self, value: float | None) -> Literal["", "left", "right"]:
+        """Return the end that *value* lies beyond, by more than a mark's breadth."""
+        share = 0.5 if value is None or not math.isfinite(value) else self._share(value)
+        return "left" if share < -HAIR else "right" if share > 1 + HAIR else ""
 
     def holds(self, value: float | None) -> bool:
         """Whether *value* is inside."""
         return value is not None and math.isfinite(value) and self.low <= value <= self.high
+
+    def _share(self, value: float) -> float:
+        low, high, value = (
+            (math.log(v) for v in (self.low, self.high, value)) if self.log else (self.low, self.high, value)
+        )
+        return (value - low) / (high - low) if high > low else 0.5
 
 
 def short(number: float | None, unit: str = "") -> str:

@@ -21,10 +21,11 @@ from tasks.core.aspects import aspect_weights
 from tasks.core.baselines import baselines
 from tasks.core.chances import calibration_error, curve_helps, recalibration, reliability
 from tasks.core.encoding import masked, numbers
-from tasks.core.intervals import bootstrap, entity_sums, wilson
+from tasks.core.intervals import bootstrap, entity_sums, share_of_units
 from tasks.core.learners.lesson import Checkpoints, Device, Telling
 from tasks.core.model_files import to_files
-from tasks.core.models import COVERAGE, Learned, Model, calibrate, label_unit, learn, optional_features
+from tasks.core.models import COVERAGE, Learned, Model, calibrate, learn, optional_features
+from tasks.core.scales import label_unit
 from tasks.core.splitting import Split, hash_shares, split, units
 from tasks.core.strata import sides
 from tasks.core.training import out_of_fold, rounds, training_rows
@@ -193,7 +194,7 @@ def _judged(hearing: _Hearing, rows_trained: int, *, refitted: bool) -> Judged:
     sums = entity_sums(_terms(hearing.predictions, hearing.target), hearing.units)
     ranks = entity_sums(_rank_terms(actual, predicted), hearing.units)
     confidence, seed = hearing.spec.gate.confidence, hearing.spec.holdout.seed
-    held = int(np.sum((low <= actual) & (actual <= high)))
+    inside = entity_sums(np.column_stack([(low <= actual) & (actual <= high), np.ones_like(actual)]), hearing.units)
     return Judged(
         target=hearing.target.name,
         algorithm=hearing.model.learned.algorithm,
@@ -211,7 +212,7 @@ def _judged(hearing: _Hearing, rows_trained: int, *, refitted: bool) -> Judged:
         baselines=tuple(_baseline_score(name, actual, guess, hearing.target) for name, guess in hearing.naive.items()),
         slices=(*_slice_scores(hearing), *_bare_score(hearing)),
         coverage_wanted=COVERAGE,
-        coverage=wilson(held, actual.size, confidence),
+        coverage=share_of_units(inside[:, 0], inside[:, 1], confidence),
         importances=_importances(hearing),
         rmse_interval=bootstrap(sums, _rmse, confidence=confidence, seed=seed),
         spearman_interval=bootstrap(ranks, _correlation, confidence=confidence, seed=seed),

@@ -50,8 +50,26 @@ def bootstrap(sums: Floats, statistic: Statistic, *, confidence: float, seed: in
 
 def wilson(hits: int, rows: int, confidence: float) -> Interval:
     """Return a share with its Wilson score interval (Wilson 1927)."""
+    return _wilson(hits / rows, rows, confidence)
+
+
+def share_of_units(hits: Floats, rows: Floats, confidence: float) -> Interval:
+    """Return Σ *hits* / Σ *rows* with its Wilson interval, for as many rows as the units they belong to are worth.
+
+    Rows of one unit miss together: that many independent ones have the ratio's variance between units (Kish's effective
+    sample size, 1965; Dean and Pagano 2015). Where the units do not differ at all, each is worth one row.
+    """
+    total, units = float(rows.sum()), len(rows)
+    share = float(hits.sum()) / total
+    if units == total:
+        return _wilson(share, total, confidence)
+    between = float(np.sum((hits - share * rows) ** 2)) * units / max(units - 1, 1) / total**2
+    worth = share * (1 - share) / between if between > 1e-12 else units
+    return _wilson(share, min(worth, total), confidence)
+
+
+def _wilson(share: float, rows: float, confidence: float) -> Interval:
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    share = hits / rows
     middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
     half = z / (1 + z * z / rows) * float(np.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows)))
     return Interval(share, max(0.0, middle - half), min(1.0, middle + half))

@@ -14,7 +14,8 @@ from typing import Any
 from tasks.core.encoding import Encoder
 from tasks.core.estimators import ALGORITHMS, load_estimator, run_as
 from tasks.core.intervals import Band
-from tasks.core.models import Calibration, Correction, Learned, Model, Scale
+from tasks.core.models import Calibration, Learned, Model
+from tasks.core.scales import Correction, Scale
 from tasks.errors import NotTrusted
 from tasks.workloads.spec import Feature
 

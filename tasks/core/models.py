@@ -7,17 +7,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from tasks.core.chances import Curve, fit_curve
 from tasks.core.encoding import Design, Encoder, fit_encoder, numbers, with_gaps
 from tasks.core.estimators import algorithm, fit_estimator
 from tasks.core.intervals import Band, conformal_band
 from tasks.core.learners.lesson import Chained, Checkpoints, Device, Estimator, Lesson, Odds
+from tasks.core.scales import Correction, Scale, fit_correction, fit_scale, label_unit
 from tasks.core.splitting import stopping_rows, units
 from tasks.workloads.spec import Candidate, Feature, Target, Workload
 
@@ -25,51 +25,6 @@ Floats = npt.NDArray[np.float64]
 
 # What share of single predictions the interval should hold.
 COVERAGE = 0.9
-# The log scale bends at this share of the typical label: without it, labels of 1 to 10 where millions are typical
-# would weigh as much as all the rest, and an error nobody cares about would steer the fit.
-UNIT_SHARE = 0.1
-# Beyond the labels seen in training by so many standard deviations, a prediction is cut.
-REACH = 0.5
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Between the target's unit and the standardised scale it is learned on; a ``chance`` stays from 0 to 1.
-
-    Where a change is learned, ``center`` and ``spread`` are the change's, and ``start`` is the link changed from where
-    the label *before* is not known.
-    """
-
-    log: bool
-    unit: float
-    center: float
-    spread: float
-    low: float
-    high: float
-    start: float = 0.0
-    chance: bool = False
-
-    def link(self, label: Floats) -> Floats:
-        """Return labels on the learned scale, log1p(label / unit) where ``log``; not standardised."""
-        return np.log1p(np.maximum(label, 0.0) / self.unit) if self.log else label
-
-    def label(self, link: Floats) -> Floats:
-        """Return the target's unit; never below zero on a log scale."""
-        if self.chance:
-            return np.clip(link, 0.0, 1.0)
-        return np.maximum(np.expm1(link), 0.0) * self.unit if self.log else link
-
-    def base(self, before: Floats | None) -> Floats:
-        """Return what each label is a change from, on the learned scale: zero where the label itself is learned."""
-        return np.zeros(1) if before is None else np.where(np.isnan(before), self.start, self.link(before))
-
-    def standard(self, label: Floats, before: Floats | None = None) -> Floats:
-        """Return labels standardised, as learners see them."""
-        return (self.link(label) - self.base(before) - self.center) / self.spread
-
-    def from_standard(self, standard: Floats, before: Floats | None = None) -> Floats:
-        """Return a learner's answer on the learned scale, cut to what was seen."""
-        return np.clip(standard * self.spread + self.center + self.base(before), self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -100,37 +55,6 @@ class Learned:
     def design(self, rows: pl.DataFrame) -> Floats:
         """Return what the estimator reads of *rows*."""
         return _x(rows, self.encoder, self.scale, algorithm(self.algorithm).design, self.previous, self.trend)
-
-
-@dataclass(frozen=True)
-class Correction:
-    """From the learned scale to the median and the mean in the target's unit, out of residuals on the learned scale.
-
-    ``shift`` is the median residual. ``smear`` is Duan's smearing factor (1983), the mean of exp(residual), here
-    weighted by exp(prediction) (Snowdon's ratio, 1991): small labels scatter more on a log scale, and an even mean
-    would inflate the large ones. It makes predicted and true totals equal. On the identity scale: the mean residual.
-    Of a chance both are the mean residual, since the median of 0 and 1 is no chance; or Platt's curve of ``offset`` and
-    ``slope``, where that is not 0.
-    """
-
-    shift: float
-    smear: float
-    offset: float = 0.0
-    slope: float = 0.0
-
-    def median(self, link: Floats, scale: Scale) -> Floats:
-        """Return the conditional median in the target's unit."""
-        if self.slope:
-            return Curve(self.offset, self.slope).chance(link)
-        return scale.label(link + self.shift)
-
-    def mean(self, link: Floats, scale: Scale) -> Floats:
-        """Return the conditional mean in the target's unit."""
-        if self.slope:
-            return self.median(link, scale)
-        if scale.log:
-            return np.maximum(np.exp(link) * self.smear - 1.0, 0.0) * scale.unit
-        return scale.label(link + self.smear)
 
 
 @dataclass(frozen=True)
@@ -296,42 +220,6 @@ def mostly_missing(rows: pl.DataFrame, optional: Sequence[str]) -> npt.NDArray[n
         return np.zeros(rows.height, dtype=bool)
     missing = rows.select(pl.sum_horizontal(_is_missing(rows, name) for name in optional)).to_series()
     return missing.to_numpy() > len(optional) / 2
-
-
-def label_unit(target: Target, label: Floats) -> float:
-    """Return where the log scale of *target* bends: a power of ten, so that a few rows more do not move it."""
-    positive = label[label > 0]
-    if target.transform != "log1p" or positive.size == 0:
-        return 1.0
-    return float(10.0 ** np.floor(np.log10(np.median(positive) * UNIT_SHARE)))
-
-
-def fit_scale(target: Target, label: Floats, unit: float, before: Floats | None = None) -> Scale:
-    """Fit the standardisation and the reach of predictions; of the change from *before*, where that is learned."""
-    bare = Scale(target.transform == "log1p", unit, 0.0, 1.0, 0.0, 0.0, chance=target.is_chance)
-    link = bare.link(label)
-    spread = float(link.std()) or 1.0
-    low, high = float(link.min() - REACH * spread), float(link.max() + REACH * spread)
-    if before is None:
-        return replace(bare, center=float(link.mean()), spread=spread, low=low, high=high)
-    started = replace(bare, start=float(link.mean()), low=low, high=high)
-    change = link - started.base(before)
-    return replace(started, center=float(change.mean()), spread=float(change.std()) or 1.0)
-
-
-def fit_correction(
-    link: Floats, actual_link: Floats, *, log: bool, chance: bool = False, shifted: bool = True, curved: bool = False
-) -> Correction:
-    """Fit median shift and smearing on out-of-fold predictions and truths, both on the learned scale.
-
-    A change is not to be *shifted*: residuals are as large as the change, so one shift for all would move every count
-    that hardly changes, and these are most. A chance may be *curved*: see ``chances.curve_helps``.
-    """
-    residuals = actual_link - link
-    smear = np.exp(actual_link).sum() / np.exp(link).sum() if log else residuals.mean()
-    shift = np.median(residuals) if shifted else 0.0
-    curve = fit_curve(link, actual_link) if curved else Curve()
-    return Correction(float(smear if chance else shift), float(smear), curve.offset, curve.slope)
 
 
 def calibrate(

@@ -18,7 +18,7 @@ from typing import Protocol
 
 import polars as pl
 
-from tasks.errors import SourceUnusable
+from tasks.errors import ColumnsMissing, SourceUnusable
 from tasks.workloads.spec import POLARS_TYPES, Column
 
 ROW = "_row"
@@ -106,7 +106,8 @@ def normalised(name: str) -> str:
 def match_columns(headers: Sequence[str], columns: Sequence[Column], where: str) -> Matched:
     """Find each declared column among *headers* by name or alias, whatever the spelling.
 
-    Raises SourceUnusable when two headers mean the same column or a required one is missing; *where* names the source.
+    Raises SourceUnusable when two headers mean the same column, ColumnsMissing when a required one is missing; *where*
+    names the source.
     """
     names = {_key(name): column.name for column in columns for name in (column.name, *column.aliases)}
     keys = [_key(header) for header in headers]
@@ -116,7 +117,8 @@ def match_columns(headers: Sequence[str], columns: Sequence[Column], where: str)
     absent = tuple(column.name for column in columns if column.name not in positions)
     missing = [column for column in columns if column.required and column.name in absent and not column.made]
     if missing:
-        raise SourceUnusable(_missing_letter(missing, headers, where))
+        letter = _missing_letter(missing, headers, where)
+        raise ColumnsMissing(letter, tuple(column.name for column in missing), tuple(headers), where)
     unknown = tuple(header for header, meaning in zip(headers, meanings, strict=True) if meaning.startswith("?"))
     return Matched(positions, unknown, absent)
 

@@ -1,4 +1,4 @@
-"""What a run was asked, and what came of it: the first and the last value of the road."""
+"""What a run was asked, what its stages cost, and what came of it: the first and the last value of the road."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.core.values import Entry, Evaluation, Finding, Scorecard, StageTime, Verdict
+from tasks.core.values import Entry, Evaluation, Finding, Scorecard, Verdict
 
 RunStatus = Literal["promoted", "not promoted", "already champion", "waiting", "rejected"]
 
@@ -31,6 +31,22 @@ class Run:
     reason: str = "asked"
     observed_at: str | None = None
     window_days: float | None = None
+
+
+@dataclass(frozen=True)
+class StageTime:
+    """What a stage cost. ``reused`` when its result was already there.
+
+    ``peak_mib`` is the most memory its process had held until it ended, 0 where nobody looked.
+    """
+
+    stage: str
+    wall_seconds: float
+    cpu_seconds: float
+    rows: int = 0
+    reused: bool = False
+    note: str = ""
+    peak_mib: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,23 @@ NOT_FINITE, SKEW = ALARMS = ("not_finite", "skew")
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What is to be scored: *source*, or its newest *window_days*, as the rows of *date*, else today (UTC).
+
+    ``output`` is the address of the store it is published in, empty for the home's own. ``observed_at`` dates rows that
+    do not say when they were seen.
+    """
+
+    workload: str
+    source: str
+    ring: str = "prod"
+    date: str | None = None
+    output: str = ""
+    observed_at: str | None = None
+    window_days: float | None = None
+
+
+@dataclass(frozen=True)
 class Batch:
     """A batch to be scored: its request, its day, and the ring's champion as it was when the work began.
 

@@ -19,7 +19,8 @@ import polars as pl
 from tasks.core.encoding import ROWS_PER_LEVEL
 from tasks.core.intervals import BINS
 from tasks.core.intervals import ROWS_PER_BIN as RESIDUALS_PER_BIN
-from tasks.core.models import COVERAGE, Scale
+from tasks.core.models import COVERAGE
+from tasks.core.scales import Scale
 from tasks.core.values import Interval
 from tasks.errors import BadRequest
 from tasks.workloads.spec import POLARS_TYPES, Lever, Workload

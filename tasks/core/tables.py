@@ -15,7 +15,7 @@ import polars as pl
 from tasks.core import metrics
 from tasks.core.actuals import keys_of
 from tasks.core.encoding import numbers
-from tasks.core.models import Scale, fit_scale, label_unit
+from tasks.core.scales import Scale, fit_scale, label_unit
 from tasks.core.scoring import columns_of
 from tasks.workloads.spec import Target, Workload
 

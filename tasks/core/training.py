@@ -18,7 +18,8 @@ from tasks.core.baselines import BASELINES, baselines
 from tasks.core.chances import Round, calibration_error, curve_helps
 from tasks.core.encoding import masked, numbers
 from tasks.core.learners.lesson import Checkpoints, Device
-from tasks.core.models import Material, fit_correction, fit_scale, label_unit, optional_features, prepare, teach
+from tasks.core.models import Material, optional_features, prepare, teach
+from tasks.core.scales import fit_correction, fit_scale, label_unit
 from tasks.core.splitting import Fold, folds, hash_shares, split, units
 from tasks.core.values import Scorecard
 from tasks.errors import NoCandidatePassed

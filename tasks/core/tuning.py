@@ -17,7 +17,7 @@ from tasks.core.digests import digest_of
 from tasks.core.encoding import numbers
 from tasks.core.estimators import algorithm
 from tasks.core.learners.lesson import Device
-from tasks.core.models import label_unit
+from tasks.core.scales import label_unit
 from tasks.core.training import Exercise, answers, in_unit, scorecard, training_rows
 from tasks.workloads.spans import Span
 from tasks.workloads.spec import Candidate, Target, Workload

@@ -17,7 +17,8 @@ from tasks.core.encoding import masked, numbers
 from tasks.core.estimators import fit_estimator
 from tasks.core.experience import experience, unseen
 from tasks.core.learners.lesson import Checkpoints, Continuing, Device, Judging, Lesson, Odds
-from tasks.core.models import Learned, label_unit, numbered, optional_features, standardised
+from tasks.core.models import Learned, numbered, optional_features, standardised
+from tasks.core.scales import label_unit
 from tasks.core.splitting import split, stopping_rows, units
 from tasks.core.training import Scored
 from tasks.errors import UpdateRefused

@@ -359,19 +359,3 @@ class Entry:
     previous: str
     run_key: str = ""
     decisions: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class StageTime:
-    """What a stage cost. ``reused`` when its result was already there.
-
-    ``peak_mib`` is the most memory its process had held until it ended, 0 where nobody looked.
-    """
-
-    stage: str
-    wall_seconds: float
-    cpu_seconds: float
-    rows: int = 0
-    reused: bool = False
-    note: str = ""
-    peak_mib: float = 0.0

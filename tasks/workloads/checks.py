@@ -120,6 +120,8 @@ def _bound_problems(spec: Workload) -> Iterator[str]:
     for target in spec.targets:
         if target.by and target.by not in declared:
             yield f"target {target.name!r} is to be answered by {target.by!r}, which is no candidate"
+        if target.limits and not target.limits[0] < target.limits[1]:
+            yield f"target {target.name!r} has the limits {target.limits}; wanted: the least below the most"
 
 
 def _target_problems(spec: Workload) -> Iterator[str]:

@@ -169,6 +169,7 @@ CONTENT = Workload(
             *("quality", "quality", "likes among likes and dislikes", "share", "identity"),
             previous="channel_quality",
             by="aspects",
+            limits=(0, 1),
         ),
     ),
     always_known=("title_chars", "title_words", "title_capitals", "title_digits", "weekday", "category"),

@@ -90,7 +90,8 @@ class Target:
     label, on the learned scale: for labels that mostly repeat themselves, such as counts that only grow. ``rule`` is
     what a person would go by, as (feature, side, edge): rows that meet equally many are guessed alike, and a random
     guess stands beside. ``by`` is the algorithm that answers it even where another came out better, because of what it
-    says besides; what that costs stands on the page.
+    says besides; what that costs stands on the page. ``limits`` are the least and the most a label can be: nothing that
+    is said of it, prediction or end of an interval, lies beyond them.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Target:
     as_change: bool = False
     rule: tuple[Threshold, ...] = ()
     by: str = ""
+    limits: tuple[float, float] | None = None
 
     @property
     def is_chance(self) -> bool:

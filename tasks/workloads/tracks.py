@@ -37,8 +37,8 @@ def derive(rows: pl.LazyFrame) -> pl.LazyFrame:
         scale=pl.when(pl.col("mode") == 1).then(pl.lit("major")).when(pl.col("mode") == 0).then(pl.lit("minor")),
         beats=pl.col("time_signature").cast(pl.String),
         section_count=pl.col("sections").cast(pl.Float64),
-        decade_of=pl.coalesce(day.dt.year() // 10 * 10, pl.col("decade")).cast(pl.Float64),
-        month_of=day.dt.month().cast(pl.Float64),
+        release_decade=pl.coalesce(day.dt.year() // 10 * 10, pl.col("decade")).cast(pl.Float64),
+        release_month=day.dt.month().cast(pl.Float64),
     )
 
 
@@ -97,11 +97,15 @@ TRACKS = Workload(
         Feature("beats", "category", "beats in a bar"),
         Feature("section_count", "float", "sections the track falls into", "sections"),
         Feature("genre", "category", "its genre"),
-        Feature("decade_of", "float", "decade of its release", "year"),
-        Feature("month_of", "float", "month of its release", "1 to 12"),
+        Feature("release_decade", "float", "decade of its release", "year"),
+        Feature("release_month", "float", "month of its release", "1 to 12"),
     ),
     targets=(
-        Target("popularity", "popularity", "how much it is played today", "points", "identity", rule=OF_A_HIT),
+        Target(
+            *("popularity", "popularity", "how much it is played today", "points", "identity"),
+            rule=OF_A_HIT,
+            limits=(0, 100),
+        ),
         Target("hit", "hit", "chance that it is in the weekly charts", "chance", "chance", rule=OF_A_HIT),
     ),
     always_known=(*SHARES, "loudness", "bpm", "minutes"),
@@ -125,7 +129,7 @@ TRACKS = Workload(
         Slice("genre", "genre"),
         Slice(
             "decade",
-            "decade_of",
+            "release_decade",
             (1970, 1980, 1990, 2000, 2010, 2020),
             ("before 1970", "1970s", "1980s", "1990s", "2000s", "2010s", "since 2020"),
         ),

@@ -12,6 +12,7 @@ import pytest
 from tasks.adapters import actuals, appraisals, frames, predictions, shadows
 from tasks.adapters.directory import DirectoryStore
 from tasks.adapters.predictions import SCORED, Day
+from tasks.adapters.worth import teacher
 from tasks.core.appraisal import ratio
 from tasks.core.partitions import Table, partition_key
 from tasks.core.shadow import Cycle
@@ -46,7 +47,7 @@ def test_before_any_label_the_error_is_stated_and_afterwards_it_stands_beside_th
 
 def test_rows_that_resemble_each_other_across_entities_are_drawn_as_one(home):
     spec = replace(SPEC, holdout=replace(SPEC.holdout, within="town"))
-    of = appraisals.teacher(home.store, home.keys, spec, home.entry.version)
+    of = teacher(home.store, home.keys, spec, home.entry.version)
     arrived = home.arrive(TRUTH)
     made, _ = appraisals.appraise(home.store, home.signer, home.keys, spec, of, home.day, arrived, home.folder)
     (found,) = made.realised
@@ -56,7 +57,7 @@ def test_rows_that_resemble_each_other_across_entities_are_drawn_as_one(home):
     assert found.entities == towns["entity"].n_unique() == 4 + ROWS["town"].null_count()
     by_town = ratio(towns, "error", "one", spec.gate.confidence)
     assert (found.mae.low, found.mae.high) == (pytest.approx(by_town.low), pytest.approx(by_town.high))
-    alone = appraisals.teacher(home.store, home.keys, SPEC, home.entry.version).promises["sales"]
+    alone = teacher(home.store, home.keys, SPEC, home.entry.version).promises["sales"]
     assert len(of.promises["sales"].pulls) < len(alone.pulls)
 
 
@@ -82,7 +83,7 @@ def test_every_slice_is_there_with_all_of_its_rows(home):
 
 def test_a_target_that_has_a_value_before_is_held_against_it_too(home):
     spec = replace(SPEC, targets=tuple(replace(each, previous="visitors") for each in SPEC.targets))
-    of = appraisals.teacher(home.store, home.keys, SPEC, home.entry.version)
+    of = teacher(home.store, home.keys, SPEC, home.entry.version)
     arrived = home.arrive(TRUTH)
     made, _ = appraisals.appraise(home.store, home.signer, home.keys, spec, of, home.day, arrived, home.folder)
     assert [(each.target, each.rows) for each in made.realised] == [("sales", 300)]
@@ -203,5 +204,5 @@ def test_a_workload_without_a_group_or_slices_is_appraised_too(tmp_path):
     spec = shops_spec(group="", slices=(), targets=SPEC.targets)
     home = Home(tmp_path)
     entry = home.champion(shops(400), spec)
-    of = appraisals.teacher(home.store, home.keys, spec, entry.version)
+    of = teacher(home.store, home.keys, spec, entry.version)
     assert of.naive.keys() == {"sales"} and of.promises["sales"] is not None

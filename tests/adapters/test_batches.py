@@ -14,7 +14,7 @@ from tasks.adapters.scoring import Scorer
 from tasks.adapters.signing import service_signer, trusted_keys
 from tasks.core.evaluation import evaluate
 from tasks.core.manifest import About
-from tasks.core.scoring import Scored, Skew
+from tasks.core.scoring import Asked, Scored, Skew
 from tasks.core.training import score_candidate
 from tasks.core.values import Contracted, Entry
 from tasks.errors import BadRequest
@@ -156,8 +156,9 @@ def test_of_a_source_that_grows_a_window_is_scored_and_is_another_batch_than_the
     store = DirectoryStore(tmp_path / "store")
 
     def opened(window_days):
-        how = {"ring": "dev", "date": "2026-06-09", "output": "", "observed_at": None, "window_days": window_days}
-        return batches.open_batch(store, tmp_path / "keys", "video_stats", str(tmp_path / "looks.csv"), **how).run
+        of, looks = "video_stats", str(tmp_path / "looks.csv")
+        asked = Asked(of, looks, "dev", "2026-06-09", window_days=window_days)
+        return batches.open_batch(store, tmp_path / "keys", asked).run
 
     whole, week = opened(None), opened(7)
     assert whole.key != week.key

@@ -38,9 +38,10 @@ from tasks.core.gates import NONE_YET, Incumbent
 from tasks.core.page.dossier import render
 from tasks.core.page.sheet import Landed, Mover, Sheet
 from tasks.core.partitions import Partition, partition_key
+from tasks.core.run import StageTime
 from tasks.core.shadow import Cycle, Difference
 from tasks.core.shadow import Mover as Moved
-from tasks.core.values import Interval, StageTime, Verdict
+from tasks.core.values import Interval, Verdict
 from tasks.workloads.spec import Gate
 from tests.builders import shops
 from tests.contesting import SPEC, Home

@@ -114,7 +114,8 @@ def test_parquet_is_read_as_well_as_csv(world):
 @pytest.mark.parametrize(
     ("changes", "error", "told"),
     [
-        ({"column": "body"}, SourceUnusable, "'body'"),
+        ({"column": "txt"}, SourceUnusable, "no column called 'txt'; .* 2 columns .* 'text', 'id': .* with --column"),
+        ({"keys": ("Ids",)}, SourceUnusable, "no column called 'Ids'; .* 'id', 'text': name one of them with --key"),
         ({"keys": ("text",)}, BadRequest, "text would be there twice"),
         ({"keys": ("status",)}, BadRequest, "status would be there twice"),
         ({"out": Path("answers.csv")}, BadRequest, "no Parquet file by its name"),

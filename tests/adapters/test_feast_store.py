@@ -248,8 +248,9 @@ def script(body: str, *arguments: Any) -> list[str]:
     return [sys.executable, "-W", "error", "-c", head + body, *map(str, arguments)]
 
 
-def run(command: list[str]) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+def run(command: list[str], **settings: str) -> subprocess.Popen[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PROMETHEUS_")}
+    environment = {**kept, "PYTHONPATH": str(ROOT), **settings}
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -284,9 +285,12 @@ def dying(self, view, batch):
 engine._write = dying
 fs.materialize(spec, home, "s2")
 """
-    killed = run(script(body, tmp_path))
+    (tmp_path / "tmp").mkdir()
+    killed = run(script(body, tmp_path), TMPDIR=str(tmp_path / "tmp"))
     said = killed.communicate(timeout=120)
     assert killed.returncode == -signal.SIGKILL, said
+    # Nor does Feast leave there what it would have measured with.
+    assert list((tmp_path / "tmp").iterdir()) == []
 
     # Readers meanwhile get each entity's old or new row, whole.
     everyone = [f"c{n}" for n in range(rows)]

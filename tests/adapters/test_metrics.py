@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tasks.adapters import journal, metrics
 from tasks.core.metrics_families import FAMILIES, PREFIX, Sample
-from tasks.core.values import StageTime
+from tasks.core.run import StageTime
 from tasks.errors import OutOfSpace, Unreachable
 from tests.released import FIRST, Released
 

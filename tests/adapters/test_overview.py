@@ -17,7 +17,8 @@ from tasks.core.digests import canonical_json
 from tasks.core.dossier import Dossier
 from tasks.core.gates import NONE_YET
 from tasks.core.incidents import Restraint, Sighting
-from tasks.core.values import Blob, Entry, StageTime
+from tasks.core.run import StageTime
+from tasks.core.values import Blob, Entry
 from tasks.core.watch import Observation
 from tasks.errors import HomeDamaged, Unreachable
 from tests.released import Released

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from tasks.adapters import appraisals, predictions, tables
+from tasks.adapters.worth import teacher
 from tasks.core import tables as core_tables
 from tasks.workloads.spec import Holdout
 from tests.builders import shops
@@ -133,7 +134,7 @@ def test_where_time_parts_the_rows_what_a_version_learned_from_is_none_of_its_fi
         assert worth.height == (0 if learned else 1)
     last = (rows["last_value"] - rows["actual"]).abs().mean()
     assert worth["mase"].item() == pytest.approx(worth["mae"].item() / last)
-    of = appraisals.teacher(home.store, home.keys, SPEC, home.entry.version)
+    of = teacher(home.store, home.keys, SPEC, home.entry.version)
     for until, realised in ((SEEN - timedelta(days=1), [300]), (SEEN, [])):
         taught, again = replace(of, trained_until=until), home.score("2026-11-20", ROWS, run=f"{len(realised):016}")
         given = (

@@ -211,8 +211,7 @@ def _registered(home: Path) -> dict[str, Any]:
 
 
 def _scratch(home: Path) -> list[str]:
-    # One empty folder per killed process, which Feast would have removed at exit, is swept after a day.
-    return sorted(path.name for path in (home / "tmp").iterdir() if not path.name.startswith("feast_metrics_"))
+    return sorted(path.name for path in (home / "tmp").iterdir())
 
 
 def _feast(home: Path) -> list[str]:

@@ -65,6 +65,11 @@ def test_rows_of_one_entity_are_one_witness():
     assert ratio(rows, "e", "one", 0.95).high == pytest.approx(ratio(alone, "e", "one", 0.95).high)
 
 
+def test_rows_of_one_entity_are_held_or_missed_together():
+    few, many = (realise("sales", rows, (), None, 0.95).coverage for rows in (ROWS, pl.concat([ROWS] * 50)))
+    assert few.value == many.value == 0.75 and many.high - many.low == pytest.approx(few.high - few.low, abs=0.1)
+
+
 def test_one_entity_has_no_interval_and_nothing_below_the_line_no_ratio():
     rows = pl.DataFrame({"entity": ["a", "a"], "e": [1.0, 3.0], "none": [0.0, 0.0]})
     assert ratio(rows, "e", "none", 0.95) == Interval(2.0, 2.0, 2.0)

@@ -12,7 +12,8 @@ from tasks.core.baselines import baselines, naive_features
 from tasks.core.learners import xgb
 from tasks.core.learners.lesson import Lesson
 from tasks.core.model_files import from_files, to_files
-from tasks.core.models import Model, calibrate, fit_correction, fit_scale, learn
+from tasks.core.models import Model, calibrate, learn
+from tasks.core.scales import fit_correction, fit_scale
 from tasks.core.splitting import split
 from tasks.errors import DataRejected, Misdeclared
 from tasks.workloads.spec import Feature, Target

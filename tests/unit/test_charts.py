@@ -74,6 +74,23 @@ def test_a_value_beyond_the_axis_stays_on_its_edge():
     assert (axis.at(-5), axis.at(99)) == (0, 100)
 
 
+def test_what_is_off_the_axis_has_an_arrow_where_its_mark_would_lie_and_says_so_in_words():
+    axis = linear_axis([-1.0, 0.5], as_percent=True)
+    rows = [
+        Row("awful", -2.5, "−250 %", -3.0, 0.7, mark="diamond"),
+        Row("unsure", 0.1, "10 %", -1.4, 0.3, mark="square"),
+        Row("at the end", -1.0, "−100 %", mark="ring"),
+    ]
+    chart = charts.row_chart(rows, axis, title="t", description="d")
+    ElementTree.fromstring(chart)
+    awful, unsure, at_the_end = chart.split('class="row"')[1:]
+    assert 'href="#m-left" class="tone-1" x="0%"' in awful and 'href="#m-right" class="tone-1" x="100%"' in awful
+    assert "#m-diamond" not in awful and ">← −250 %<" in awful
+    assert 'title="awful: −250 %, beyond the left end of the axis"' in awful
+    assert "#m-left" in unsure and "#m-square" in unsure and ">10 %<" in unsure
+    assert "#m-left" not in at_the_end and "#m-ring" in at_the_end
+
+
 def drawn() -> dict[str, str]:
     axis = linear_axis([0, 1])
     rows = [Row("a <b> & c", 0.5, "half", 0.2, 0.8, 0.1, 0.9, heading="what"), Row("bar", 0.7, "", mark="bar")]

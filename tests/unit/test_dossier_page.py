@@ -36,8 +36,9 @@ from tasks.core.page.sheet import (
 )
 from tasks.core.paired import Odds
 from tasks.core.profile_shift import shifts
+from tasks.core.run import StageTime
 from tasks.core.shadow import Cycle, Difference
-from tasks.core.values import Interval, Recalibration, Reliability, StageTime, Table, VariantScore, Verdict
+from tasks.core.values import Interval, Recalibration, Reliability, Table, VariantScore, Verdict
 from tasks.core.variants import Speed
 from tests.browser import CHROMIUM, overhang, seen
 from tests.deciding import dossier

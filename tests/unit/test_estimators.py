@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -10,18 +12,8 @@ from tasks.core import estimators
 from tasks.core.encoding import Encoder, fit_encoder, masked
 from tasks.core.estimators import ALGORITHMS
 from tasks.core.metrics import mae, r2
-from tasks.core.models import (
-    Correction,
-    Model,
-    Scale,
-    calibrate,
-    fit_correction,
-    fit_scale,
-    label_unit,
-    learn,
-    mostly_missing,
-    optional_features,
-)
+from tasks.core.models import Model, calibrate, learn, mostly_missing, optional_features
+from tasks.core.scales import Correction, Scale, fit_correction, fit_scale, label_unit
 from tasks.errors import BadRequest, Misdeclared
 from tasks.workloads.spec import Candidate, Target
 from tests.builders import QUICK, quick, shops, shops_spec
@@ -152,6 +144,21 @@ def test_the_scale_bends_at_a_power_of_ten_below_the_typical_label():
 def test_no_prediction_goes_far_beyond_what_was_seen():
     scale = fit_scale(TARGET, np.array([100.0, 200.0, 400.0]), unit=100.0)
     assert scale.label(scale.from_standard(np.array([50.0])))[0] < 800
+
+
+@pytest.mark.parametrize("transform", ["log1p", "identity"])
+def test_nothing_that_is_said_of_a_label_lies_beyond_its_limits(transform):
+    rows, labels = shops(300), shops(300)["sales"].to_numpy()
+    least, most = np.quantile(labels, [0.2, 0.8]).tolist()
+    target = replace(TARGET, transform=transform, limits=(least, most))
+    learned = learn(SPEC, rows, target, quick("elastic_net"), unit=label_unit(target, labels))
+    link = learned.link(rows)
+    calibration = calibrate(link, learned.scale.link(labels), log=learned.scale.log)
+    said = Model("sales", "US$", learned, (), calibration, calibration).score(rows)
+    for name in ("predicted", "expected", "low", "high"):
+        assert (said[name].min(), said[name].max()) == (least, most), name
+    with pytest.raises(Misdeclared, match="the least below the most"):
+        replace(SPEC, targets=(replace(TARGET, limits=(1, 0)),))
 
 
 def test_the_mean_is_corrected_for_what_the_log_took():

@@ -168,7 +168,7 @@ def test_equal_copies_of_a_row_under_one_owner_leave_every_interval_as_wide_as_i
     winner = replace(WINNER, algorithm="elastic_net", params=quick("elastic_net").params)
     one, four = (evaluate(spec, rows, TARGET, winner, refit_on_all=False).judged for rows in (alone, copies))
     assert four.rows_holdout == 4 * one.rows_holdout
-    for name in ("mae", "rmse_interval", "spearman_interval", "r2", "skill"):
+    for name in ("mae", "rmse_interval", "spearman_interval", "r2", "skill", "coverage"):
         narrow, wide = (getattr(each, name).high - getattr(each, name).low for each in (one, four))
         # By rows it would be half as wide; the fits differ a little, and so do their errors.
         assert wide == pytest.approx(narrow, rel=0.35), name

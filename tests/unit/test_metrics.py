@@ -11,7 +11,7 @@ import pytest
 from tasks.core import metrics
 from tasks.core.baselines import baselines
 from tasks.core.comparison import compare as compare_models
-from tasks.core.intervals import bootstrap, conformal_band, entity_sums, wilson
+from tasks.core.intervals import bootstrap, conformal_band, entity_sums, share_of_units, wilson
 from tasks.workloads.spec import Target
 from tests.builders import shops, shops_spec
 
@@ -100,6 +100,16 @@ def test_copies_of_the_same_entities_make_no_interval_narrower():
 def test_wilson_is_the_textbook_interval():
     found = wilson(9, 10, 0.95)
     assert (found.value, round(found.low, 4), round(found.high, 4)) == (0.9, 0.5958, 0.9821)
+
+
+def test_a_share_is_as_sure_as_units_that_differ_make_it():
+    alone = share_of_units(np.array([1.0] * 9 + [0.0]), np.ones(10), 0.95)
+    assert alone == wilson(9, 10, 0.95)
+    whole = share_of_units(np.array([7.0] * 9 + [0.0]), np.full(10, 7.0), 0.95)
+    assert whole.value == 0.9 and (whole.low, whole.high) == pytest.approx((alone.low, alone.high), abs=0.02)
+    # Whatever their rows, three artists that were always held are three witnesses.
+    assert share_of_units(np.full(3, 50.0), np.full(3, 50.0), 0.95).low == wilson(3, 3, 0.95).low
+    assert share_of_units(np.array([6.0]), np.array([8.0]), 0.95).low < 0.2
 
 
 def test_a_conformal_band_takes_the_ranks_that_finite_samples_need():

@@ -14,6 +14,7 @@ from tasks.core.influence import measure_influence
 from tasks.core.page.report import answer, render
 from tasks.core.page.run_report import RunReport
 from tasks.core.page.targets import verse
+from tasks.core.run import StageTime
 from tasks.core.values import (
     BaselineScore,
     Blob,
@@ -28,7 +29,6 @@ from tasks.core.values import (
     Scorecard,
     SliceScore,
     Snapshot,
-    StageTime,
     Table,
     TrainingSet,
     Verdict,
@@ -380,3 +380,9 @@ def test_odd_figures_do_not_break_the_page():
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_page_is_never_wider_than_the_screen(page, tmp_path: Path, width: int):
     assert overhang(page, tmp_path, width) == "wide 0"
+
+
+def test_a_skill_far_below_nothing_is_shown_to_lie_beyond_the_chart():
+    awful = replace(report(), evaluations=(evaluation(skill=Interval(-2.5, -3.0, -1.2)),))
+    said = "catboost: −250\u00a0% (−300 to −120\u00a0%), beyond the left end of the axis"
+    assert f'title="{said}">← −250' in render(awful)

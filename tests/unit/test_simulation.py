@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from tasks.core import simulation
-from tasks.core.models import Scale
+from tasks.core.scales import Scale
 from tasks.core.simulation import Residuals, Varied, count_points, parsed, rows_with, settings_between
 from tasks.errors import BadRequest, Misdeclared
 from tasks.workloads.channels import CHANNELS

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from tasks.core import tuning
 from tasks.core.estimators import ALGORITHMS
-from tasks.core.models import label_unit, learn
+from tasks.core.models import learn
+from tasks.core.scales import label_unit
 from tasks.core.training import score_candidate, set_exercises, training_rows
 from tasks.core.tuning import Tuning, judge_of, space, with_params
 from tasks.errors import Misdeclared

@@ -11,7 +11,8 @@ import pytest
 
 from tasks.core.experience import experience
 from tasks.core.learners.niched import Niched
-from tasks.core.models import label_unit, learn
+from tasks.core.models import learn
+from tasks.core.scales import label_unit
 from tasks.core.splitting import split
 from tasks.core.updating import HELD, Champion, first_experience, grow
 from tasks.errors import UpdateRefused

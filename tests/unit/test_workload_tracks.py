@@ -10,9 +10,11 @@ from tasks.core.baselines import baselines
 from tasks.core.comparison import compare
 from tasks.core.evaluation import evaluate
 from tasks.core.metrics import merit
+from tasks.core.page.wording import as_words
 from tasks.core.splitting import folds, split, units
 from tasks.core.values import Scorecard
 from tasks.errors import Misdeclared
+from tasks.workloads import WORKLOADS
 from tasks.workloads.demo import tracks as demo
 from tasks.workloads.spec import POLARS_TYPES, Holdout
 from tasks.workloads.tracks import TRACKS, derive
@@ -37,8 +39,8 @@ def rows():
 def test_features_are_what_their_names_say():
     found = row(duration_ms=90_000.0, tempo=0.0, mode=1, key=7, released_at=datetime(1987, 5, 3, tzinfo=UTC))
     assert (found["minutes"], found["bpm"], found["scale"], found["pitch"]) == (1.5, None, "major", "7")
-    assert (found["decade_of"], found["month_of"]) == (1980.0, 5.0)
-    assert row(decade=1960)["decade_of"] == 1960.0
+    assert (found["release_decade"], found["release_month"]) == (1980.0, 5.0)
+    assert row(decade=1960)["release_decade"] == 1960.0
 
 
 def test_every_declared_feature_comes_out_of_derive():
@@ -139,3 +141,8 @@ def test_what_came_true_of_a_chance_is_told_as_its_brier_score():
     )
     found = realise("hit", rows, (), None, 0.95, chance=True)
     assert found.mae.value == pytest.approx(0.16) and found.skill.value == pytest.approx(1 - 0.16 / 0.25)
+
+
+def test_no_name_that_pages_show_as_words_breaks_off_in_the_middle():
+    named = [feature.name for workload in WORKLOADS.values() for feature in workload.features]
+    assert [name for name in named if as_words(name).endswith((" of", " in", " at", " by", " to", " per"))] == []

@@ -16,7 +16,7 @@ from tasks.core import charts, drawing
 from tasks.core.charts import Row
 from tasks.core.drawing import percent, short
 from tasks.core.page.wording import as_clock, as_moments, as_range, as_seen, as_sentence, as_words
-from tasks.core.values import StageTime
+from tasks.core.run import StageTime
 
 
 @dataclass(frozen=True)

@@ -9,18 +9,8 @@ import polars as pl
 
 from tasks.core.archetype_summary import ArchetypeSummary
 from tasks.core.influence import InfluenceTable
-from tasks.core.run import RunStatus
-from tasks.core.values import (
-    Challenger,
-    Contracted,
-    Entry,
-    Evaluation,
-    Scorecard,
-    Snapshot,
-    StageTime,
-    TrainingSet,
-    Verdict,
-)
+from tasks.core.run import RunStatus, StageTime
+from tasks.core.values import Challenger, Contracted, Entry, Evaluation, Scorecard, Snapshot, TrainingSet, Verdict
 from tasks.workloads.spec import Workload
 
 

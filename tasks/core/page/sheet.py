@@ -12,8 +12,9 @@ from tasks.core.differences import Change
 from tasks.core.dossier import Dossier
 from tasks.core.page.reliability import Meant
 from tasks.core.profile_shift import Shift
+from tasks.core.run import StageTime
 from tasks.core.shadow import Cycle
-from tasks.core.values import Interval, StageTime, Table, VariantScore
+from tasks.core.values import Interval, Table, VariantScore
 from tasks.core.variants import Speed
 
 Side = Literal["challenger", "champion"]

@@ -28,7 +28,8 @@ import numpy.typing as npt
 import polars as pl
 
 from tasks.core.encoding import masked, numbers
-from tasks.core.models import Model, calibrate, label_unit, learn, optional_features
+from tasks.core.models import Model, calibrate, learn, optional_features
+from tasks.core.scales import label_unit
 from tasks.core.splitting import split
 from tasks.core.timetable.problem import Problem, Schedule
 from tasks.core.training import training_rows
