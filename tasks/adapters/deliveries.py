@@ -139,11 +139,12 @@ def taken(store: Store, workload: str) -> list[Path]:
 def _known_rows(store: Store, spec: Workload, backlog: Backlog, landed: pl.DataFrame) -> pl.DataFrame:
     """Return the rows that may be among those that *landed*: of their time; from before the watermark all are late."""
     parts, edge, span = [pl.DataFrame(schema=_schema(spec))], backlog.watermark, deliveries.span(spec, landed)
+    at = pl.col(spec.event_time)
     for each in backlog.before.values():
         if not deliveries.may_share(each, span, edge):
             continue
         rows = pl.scan_parquet(blob_path(store, each.taken))
-        parts.append((rows if edge is None else rows.filter(pl.col(spec.event_time) >= edge)).collect())
+        parts.append((rows if edge is None else rows.filter((at >= edge) | at.is_null())).collect())
     return pl.concat(parts)
 
 
@@ -165,6 +166,7 @@ def _kept(
         newest=newest.isoformat() if newest else "",
         earliest=span.first.isoformat() if span.first else "",
         latest=span.last.isoformat() if span.last else "",
+        undated=span.undated,
         watermark=edge.isoformat() if edge else "",
         taken=frames.keep(store, found.taken, folder, "taken"),
         aside=frames.keep(store, found.aside, folder, "aside"),

@@ -27,7 +27,8 @@ class Delivery:
 
     ``digest`` is the file's; ``newest`` the moment of its newest row that somebody saw, ``watermark`` what it was held
     against, ``earliest`` and ``latest`` the moments of its first and last row taken, whoever saw them (ISO 8601, empty
-    for none, or not known). ``taken`` and ``aside`` are Parquet blobs; a row aside says why in ``_why``.
+    for none, or not known); ``undated`` counts the rows taken without one. ``taken`` and ``aside`` are Parquet blobs; a
+    row aside says why in ``_why``.
     """
 
     workload: str
@@ -45,14 +46,16 @@ class Delivery:
     latest: str = ""
     ahead: int = 0
     earliest: str = ""
+    undated: int = 0
 
 
 @dataclass(frozen=True)
 class Span:
-    """The moments of the first and the last of some rows, None where no row has one."""
+    """The moments of the first and the last of some rows, None where no row has one; and how many have none."""
 
     first: datetime | None
     last: datetime | None
+    undated: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,13 +102,20 @@ def _ahead(spec: Workload, now: datetime) -> pl.Expr:
 
 
 def span(spec: Workload, rows: pl.DataFrame) -> Span:
-    """Return the first and the last moment of the rows."""
-    first, last = rows[spec.event_time].min(), rows[spec.event_time].max()
-    return Span(first if isinstance(first, datetime) else None, last if isinstance(last, datetime) else None)
+    """Return the first and the last moment of the rows, and how many have none."""
+    at = rows[spec.event_time]
+    first, last = at.min(), at.max()
+    dated = (first, last) if isinstance(first, datetime) and isinstance(last, datetime) else (None, None)
+    return Span(*dated, at.null_count())
 
 
 def may_share(delivery: Delivery, rows: Span, watermark: datetime | None) -> bool:
-    """Say whether any row of *delivery* from the *watermark* on may lie within the span of other *rows*."""
+    """Say whether any row of *delivery* from the *watermark* on may lie within the span of other *rows*.
+
+    A row without a moment is never late and may be in any delivery that has some.
+    """
+    if rows.undated and delivery.undated:
+        return True
     since = max((each for each in (rows.first, watermark) if each), default=None)
     before = bool(since and delivery.latest and datetime.fromisoformat(delivery.latest) < since)
     after = bool(rows.last and delivery.earliest and datetime.fromisoformat(delivery.earliest) > rows.last)

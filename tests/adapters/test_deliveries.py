@@ -121,6 +121,16 @@ def test_a_row_that_comes_again_in_another_file_is_known_and_one_that_says_other
     assert dock.rows == [("v", 1, 5), ("v", 1, 6), ("v", 2, 9)]
 
 
+def test_a_row_without_a_moment_is_known_as_well_however_long_ago_it_came(dock: Dock) -> None:
+    dock.land("a.csv", ("w", "", 7), ("v", "2026-06-01 10:00:00", 5))
+    dock.take()
+    for day in (2, 20):
+        dock.land(f"{day}.csv", ("w", "", 7), ("v", f"2026-06-{day:02} 10:00:00", 9))
+        (more,) = dock.take()
+        assert (more.rows_taken, more.known) == (1, 1)
+    assert dock.rows == [("w", None, 7), ("v", 1, 5), ("v", 2, 9), ("v", 20, 9)]
+
+
 def test_rows_out_of_order_are_taken_until_the_watermark_and_set_aside_beyond_it(dock: Dock) -> None:
     dock.land("a.csv", ("v", "2026-06-10 10:00:00", 9))
     dock.take()
