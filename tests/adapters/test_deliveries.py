@@ -142,6 +142,17 @@ def test_rows_out_of_order_are_taken_until_the_watermark_and_set_aside_beyond_it
     assert aside[WHY].to_list() == ["late", "unreadable"] and dock.rows == [("w", 9, 5), ("v", 10, 9)]
 
 
+def test_a_row_of_the_watermarks_own_moment_is_taken_and_known_when_it_comes_again(dock: Dock) -> None:
+    dock.land("a.csv", ("v", "2026-06-08 10:00:00", 9))
+    dock.land("b.csv", ("v", "2026-06-10 10:00:00", 12))
+    dock.take()
+    dock.land("c.csv", *((video, "2026-06-08 10:00:00", 9) for video in "vw"), ("x", "2026-06-08 09:59:59", 9))
+    (third,) = dock.take(lateness_hours=48)
+    assert third.watermark == "2026-06-08T10:00:00+00:00"
+    assert (third.rows_taken, third.known, third.late) == (1, 1, 1)
+    assert dock.rows == [("v", 8, 9), ("w", 8, 9), ("v", 10, 12)]
+
+
 def test_a_clock_that_is_ahead_is_set_aside_and_makes_no_other_row_late(dock: Dock) -> None:
     looks = (("v", "2026-06-10 10:00:00", 9), ("v", "2026-06-30 20:00:00", 9), ("v", "2099-01-01 00:00:00", 10))
     asked = (("v", "2026-07-06 10:00:00", ""), ("v", "2026-07-08 10:00:00", ""))
