@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from prefect.events.worker import EventsWorker
 
 from tasks import workloads
 from tasks.adapters import deliveries
+from tasks.adapters.deliveries import Backlog
 from tasks.adapters.home import root, scratch, store
 from tasks.adapters.landing import Landed, dealt_with, landed
 from tasks.adapters.lock import workload_lock
@@ -40,23 +40,25 @@ class Arrived:
 def take_in(workload: str, place: str, lateness_hours: float) -> Arrived:
     """Return what came of every file at *place* that was not known; each is taken in once, whatever it is called.
 
-    A file that is no table keeps no other from being taken in. Of two at once in one home, the second waits.
+    A file that is no table keeps no other from being taken in. Of two at once in one home, the second waits. No file
+    makes rows of another that lies there with it late, killed in between or not.
     """
     taken, refused = [], []
-    before: dict[str, Delivery] = {}
+    backlog: Backlog | None = None
     with _alone(workload), scratch(workload, "landed") as landed_in:
         for file in landed(store(), workload, place, landed_in):
             try:
                 if not deliveries.is_known(store(), workload, file.digest):
                     # Read where there is news only, and once: nobody else takes anything in meanwhile.
-                    before = before or deliveries.known(store(), workload)
-                    new = _taken(workload, file, before, lateness_hours)
-                    before |= {each.digest: each for each in new}
-                    taken += new
+                    backlog = backlog or deliveries.begin(store(), workload, place, lateness_hours)
+                    new = _taken(workload, file, backlog)
+                    backlog = backlog.after(new) if new else backlog
+                    taken += [new] if new else []
             except SourceUnusable as error:
                 refused.append(f"{file.name}: {_without(file.path, str(error))}")
             else:
                 dealt_with(store(), workload, file)
+        deliveries.end(store(), workload, place)
     return Arrived(tuple(taken), tuple(refused))
 
 
@@ -100,11 +102,9 @@ def _alone(workload: str) -> AbstractContextManager[None]:
     return workload_lock(root() / "locks", f"{workload}-gather", "gather", WAITING_SECONDS)
 
 
-def _taken(workload: str, file: Landed, before: Mapping[str, Delivery], lateness_hours: float) -> list[Delivery]:
-    spec, now = workloads.get(workload), datetime.now(UTC)
+def _taken(workload: str, file: Landed, backlog: Backlog) -> Delivery | None:
     with scratch(workload, "deliver") as room:
-        done = deliveries.take(store(), spec, file, before, room, lateness_hours=lateness_hours, now=now)
-    return [done] if done else []
+        return deliveries.take(store(), workloads.get(workload), file, backlog, room, now=datetime.now(UTC))
 
 
 def _without(path: Path, said: str) -> str:

@@ -3,12 +3,16 @@
 The record ``deliveries/<workload>/<digest>.json``, created if absent, is the commit point: before it, all is named by
 content and may be done again; after it, the file is known under any name. The folder that others read as a source holds
 one Parquet file per delivery and follows from the records.
+
+Files that lie there together are a backlog, all held against one watermark, that of its beginning. It is noted while
+the backlog is under way, so that one killed and begun again sets aside what it would have set aside.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -23,12 +27,25 @@ from tasks.adapters.sources import read_source
 from tasks.adapters.store import Store, read_bytes
 from tasks.core import deliveries
 from tasks.core.deliveries import AHEAD, KNOWN, LATE, UNREADABLE, WHY, Delivery, Sorted
-from tasks.core.digests import canonical_json
+from tasks.core.digests import canonical_json, digest_of
 from tasks.errors import AlreadyExists, HomeDamaged
 from tasks.workloads.spec import POLARS_TYPES, Workload
 
 DELIVERY = TypeAdapter(Delivery)
 DELIVERIES = TypeAdapter(list[Delivery])
+BEGUN = TypeAdapter(dict[str, str])
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """What files that lie there together are held against: all that was taken in before each, and one watermark."""
+
+    before: Mapping[str, Delivery]
+    watermark: datetime | None
+
+    def after(self, delivery: Delivery) -> Backlog:
+        """Return the backlog with *delivery* taken in; its watermark stays."""
+        return replace(self, before={**self.before, delivery.digest: delivery})
 
 
 def known(store: Store, workload: str) -> dict[str, Delivery]:
@@ -49,28 +66,38 @@ def is_known(store: Store, workload: str, digest: str) -> bool:
     return store.head(_key(workload, digest)) is not None
 
 
+def begin(store: Store, workload: str, place: str, lateness_hours: float) -> Backlog:
+    """Return what the files at *place* are held against; one that was begun and never ended goes on as it began."""
+    before = known(store, workload)
+    begun = {"newest": deliveries.newest_of(before.values())}
+    try:
+        store.put(_begun(workload, place), canonical_json(begun), if_absent=True)
+    except AlreadyExists:
+        # Gone again where another home ended it just now.
+        with suppress(HomeDamaged):
+            begun = BEGUN.validate_json(read_bytes(store, _begun(workload, place)))
+    return Backlog(before, deliveries.watermark(begun["newest"], lateness_hours))
+
+
+def end(store: Store, workload: str, place: str) -> None:
+    """Note that all that lay at *place* was looked at: what lands from now on is another backlog."""
+    store.delete(_begun(workload, place))
+
+
 def take(
-    store: Store,
-    spec: Workload,
-    file: Landed,
-    before: Mapping[str, Delivery],
-    folder: Path,
-    *,
-    lateness_hours: float,
-    now: datetime,
+    store: Store, spec: Workload, file: Landed, backlog: Backlog, folder: Path, *, now: datetime
 ) -> Delivery | None:
-    """Take *file* in, after all that was *before*, and return what came of it; None if it was taken in already.
+    """Take *file* of the *backlog* in and return what came of it; None if it was taken in already.
 
     *folder* is scratch. What nobody has been told of is marked before the record is made, so that a kill right after
     it leaves nobody ignorant; see ``untold``. Raises SourceUnusable for a file without rows, or that is no table.
     """
-    if file.digest in before or is_known(store, spec.name, file.digest):
+    if file.digest in backlog.before or is_known(store, spec.name, file.digest):
         return None
-    edge = deliveries.watermark([each.newest for each in before.values()], lateness_hours)
     read_source(spec, file.path, folder / "read.parquet")
     rows = pl.read_parquet(folder / "read.parquet")
-    sorted_out = deliveries.sort_out(spec, rows, _known_rows(store, spec, before, edge), edge, now)
-    delivery = _kept(store, spec, file, sorted_out, folder, edge, now)
+    sorted_out = deliveries.sort_out(spec, rows, _known_rows(store, spec, backlog, rows), backlog.watermark, now)
+    delivery = _kept(store, spec, file, sorted_out, folder, backlog.watermark, now)
     with suppress(AlreadyExists):
         store.put(_mark(spec.name, file.digest), b"{}", if_absent=True)
     with suppress(AlreadyExists):
@@ -109,14 +136,15 @@ def taken(store: Store, workload: str) -> list[Path]:
     return [blob_path(store, each.taken) for each in known(store, workload).values() if each.rows_taken]
 
 
-def _known_rows(store: Store, spec: Workload, before: Mapping[str, Delivery], edge: datetime | None) -> pl.DataFrame:
-    """Return the rows that may come again: of deliveries that reach beyond the watermark; what is older is late."""
-    parts = [pl.DataFrame(schema=_schema(spec))]
-    for each in before.values():
-        if not deliveries.reaches(each, edge):
+def _known_rows(store: Store, spec: Workload, backlog: Backlog, landed: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows that may be among those that *landed*: of their time; from before the watermark all are late."""
+    parts, edge, span = [pl.DataFrame(schema=_schema(spec))], backlog.watermark, deliveries.span(spec, landed)
+    at = pl.col(spec.event_time)
+    for each in backlog.before.values():
+        if not deliveries.may_share(each, span, edge):
             continue
         rows = pl.scan_parquet(blob_path(store, each.taken))
-        parts.append((rows if edge is None else rows.filter(pl.col(spec.event_time) >= edge)).collect())
+        parts.append((rows if edge is None else rows.filter((at >= edge) | at.is_null())).collect())
     return pl.concat(parts)
 
 
@@ -124,6 +152,7 @@ def _kept(
     store: Store, spec: Workload, file: Landed, found: Sorted, folder: Path, edge: datetime | None, now: datetime
 ) -> Delivery:
     newest, why = deliveries.newest_seen(spec, found.taken, now), found.aside[WHY]
+    span = deliveries.span(spec, found.taken)
     return Delivery(
         workload=spec.name,
         digest=file.digest,
@@ -135,7 +164,9 @@ def _kept(
         ahead=int((why == AHEAD).sum()),
         unreadable=int((why == UNREADABLE).sum()),
         newest=newest.isoformat() if newest else "",
-        latest=deliveries.latest_in(spec, found.taken),
+        earliest=span.first.isoformat() if span.first else "",
+        latest=span.last.isoformat() if span.last else "",
+        undated=span.undated,
         watermark=edge.isoformat() if edge else "",
         taken=frames.keep(store, found.taken, folder, "taken"),
         aside=frames.keep(store, found.aside, folder, "aside"),
@@ -148,6 +179,10 @@ def _key(workload: str, digest: str) -> str:
 
 def _mark(workload: str, digest: str) -> str:
     return f"untold/{workload}/{digest}.json"
+
+
+def _begun(workload: str, place: str) -> str:
+    return f"backlogs/{workload}/{digest_of({'place': place})}.json"
 
 
 def _index(workload: str) -> str:

@@ -5,6 +5,7 @@ Pure: rows and what is known already are handed in. Where files land, and what i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -25,8 +26,9 @@ class Delivery:
     """One file, taken in: rows in = taken + aside: ``known``, too ``late``, too far ``ahead``, or ``unreadable``.
 
     ``digest`` is the file's; ``newest`` the moment of its newest row that somebody saw, ``watermark`` what it was held
-    against, ``latest`` the moment of its last row taken, whoever saw it (ISO 8601, empty for none, or not known).
-    ``taken`` and ``aside`` are Parquet blobs; a row aside says why in ``_why``.
+    against, ``earliest`` and ``latest`` the moments of its first and last row taken, whoever saw them (ISO 8601, empty
+    for none, or not known); ``undated`` counts the rows taken without one. ``taken`` and ``aside`` are Parquet blobs; a
+    row aside says why in ``_why``.
     """
 
     workload: str
@@ -43,6 +45,17 @@ class Delivery:
     aside: Blob
     latest: str = ""
     ahead: int = 0
+    earliest: str = ""
+    undated: int = 0
+
+
+@dataclass(frozen=True)
+class Span:
+    """The moments of the first and the last of some rows, None where no row has one; and how many have none."""
+
+    first: datetime | None
+    last: datetime | None
+    undated: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,18 +101,33 @@ def _ahead(spec: Workload, now: datetime) -> pl.Expr:
     return (pl.col(spec.event_time) > latest).fill_null(False)
 
 
-def latest_in(spec: Workload, rows: pl.DataFrame) -> str:
-    """Return the last moment of the rows, empty where they have none."""
-    found = rows[spec.event_time].max()
-    return found.isoformat() if isinstance(found, datetime) else ""
+def span(spec: Workload, rows: pl.DataFrame) -> Span:
+    """Return the first and the last moment of the rows, and how many have none."""
+    at = rows[spec.event_time]
+    first, last = at.min(), at.max()
+    dated = (first, last) if isinstance(first, datetime) and isinstance(last, datetime) else (None, None)
+    return Span(*dated, at.null_count())
 
 
-def reaches(delivery: Delivery, watermark: datetime | None) -> bool:
-    """Say whether any of its rows may be from the *watermark* on."""
-    return watermark is None or not delivery.latest or datetime.fromisoformat(delivery.latest) >= watermark
+def may_share(delivery: Delivery, rows: Span, watermark: datetime | None) -> bool:
+    """Say whether any row of *delivery* from the *watermark* on may lie within the span of other *rows*.
+
+    A row without a moment is never late and may be in any delivery that has some.
+    """
+    if rows.undated and delivery.undated:
+        return True
+    since = max((each for each in (rows.first, watermark) if each), default=None)
+    before = bool(since and delivery.latest and datetime.fromisoformat(delivery.latest) < since)
+    after = bool(rows.last and delivery.earliest and datetime.fromisoformat(delivery.earliest) > rows.last)
+    return not before and not after
 
 
-def watermark(newest: list[str], lateness_hours: float) -> datetime | None:
-    """Return the moment before which rows come too late, given the newest of every delivery so far; None at first."""
-    known = [datetime.fromisoformat(each) for each in newest if each]
-    return max(known) - timedelta(hours=lateness_hours) if known else None
+def newest_of(deliveries: Iterable[Delivery]) -> str:
+    """Return the newest moment of a row that somebody saw in any of *deliveries*, empty where there is none."""
+    known = [datetime.fromisoformat(each.newest) for each in deliveries if each.newest]
+    return max(known).isoformat() if known else ""
+
+
+def watermark(newest: str, lateness_hours: float) -> datetime | None:
+    """Return the moment before which rows come too late, given the newest that is known; None at first."""
+    return datetime.fromisoformat(newest) - timedelta(hours=lateness_hours) if newest else None

@@ -165,20 +165,26 @@ def daily(rows: pl.LazyFrame) -> pl.LazyFrame:
 def _aggregated(rows: pl.LazyFrame, every: str) -> pl.LazyFrame:
     """Aggregate the looks by video and time.
 
-    A gain is per hour since the last look of the hour or day before that has one, by the time between the two. Of two
-    looks at one moment the last row counts.
+    A gain is per hour since the last look of the hour or day before that has one, by the time between the two; a look
+    that hid a count is none for it. Of two looks at one moment the last row counts.
     """
     seen = rows.filter(pl.col(AT).is_not_null() & pl.col(KEY).is_not_null() & pl.col("views").is_not_null())
     looks = seen.unique([KEY, AT], keep="last", maintain_order=True).sort(KEY, AT)
     dated = looks.with_columns(pl.col(AT).dt.truncate(every).alias("begins"))
     last = [pl.col(name).drop_nulls().last() for name in COUNTS]
-    grouped = dated.group_by(KEY, "begins").agg(pl.len().alias("looks"), pl.col(AT).last().alias(LOOKED), *last)
-    ordered = grouped.sort(KEY, "begins")
-    hours = _hours(pl.col(LOOKED) - pl.col(LOOKED).shift(1).over(KEY)).clip(SHORTEST_HOURS)
+    seen_at = [pl.col(AT).filter(pl.col(name).is_not_null()).last().alias(f"{name}_at") for name in COUNTS]
+    ordered = dated.group_by(KEY, "begins").agg(pl.len().alias("looks"), *last, *seen_at).sort(KEY, "begins")
     gains = [
-        ((pl.col(name) - pl.col(name).shift(1).over(KEY)) / hours).alias(f"{name}_gained_per_hour") for name in COUNTS
+        (_since_before(name) / _hours(_since_before(f"{name}_at")).clip(SHORTEST_HOURS)).alias(
+            f"{name}_gained_per_hour"
+        )
+        for name in COUNTS
     ]
-    return ordered.with_columns(gains).drop(LOOKED)
+    return ordered.with_columns(gains).drop(f"{name}_at" for name in COUNTS)
+
+
+def _since_before(name: str) -> pl.Expr:
+    return pl.col(name) - pl.col(name).shift(1).over(KEY)
 
 
 def _numbers(names: tuple[str, ...], meaning: str, unit: str) -> list[Feature]:

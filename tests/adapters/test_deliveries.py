@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from tasks.adapters.directory import DirectoryStore
 from tasks.adapters.landing import dealt_with, landed
 from tasks.adapters.settings import settings
 from tasks.adapters.store import Store
-from tasks.core.deliveries import WHY, Delivery
+from tasks.core.deliveries import WHY, Delivery, Span, may_share
 from tasks.errors import BadRequest, SourceUnusable
 from tasks.workloads.video_stats import VIDEO_STATS
 from tests.stores import at_once, placed
@@ -51,13 +53,16 @@ class Dock:
             self.there.delete(name)
 
     def take(self, lateness_hours: float = 48, place: str = "") -> list[Delivery]:
-        done, how = [], {"lateness_hours": lateness_hours, "now": NOW}
-        for each in landed(self.store, "video_stats", place or self.place, self.scratch):
-            before = deliveries.known(self.store, "video_stats")
-            done.append(deliveries.take(self.store, VIDEO_STATS, each, before, self.scratch, **how))
+        done, place = [], place or self.place
+        backlog = deliveries.begin(self.store, "video_stats", place, lateness_hours)
+        for each in landed(self.store, "video_stats", place, self.scratch):
+            new = deliveries.take(self.store, VIDEO_STATS, each, backlog, self.scratch, now=NOW)
+            backlog = backlog.after(new) if new else backlog
+            done += [new] if new else []
             dealt_with(self.store, "video_stats", each)
+        deliveries.end(self.store, "video_stats", place)
         deliveries.gather(self.store, "video_stats", self.to)
-        return [each for each in done if each]
+        return done
 
     def tell(self, heard: list[str]) -> None:
         for each in deliveries.untold(self.store, "video_stats"):
@@ -116,25 +121,65 @@ def test_a_row_that_comes_again_in_another_file_is_known_and_one_that_says_other
     assert dock.rows == [("v", 1, 5), ("v", 1, 6), ("v", 2, 9)]
 
 
+def test_a_row_without_a_moment_is_known_as_well_however_long_ago_it_came(dock: Dock) -> None:
+    dock.land("a.csv", ("w", "", 7), ("v", "2026-06-01 10:00:00", 5))
+    dock.take()
+    for day in (2, 20):
+        dock.land(f"{day}.csv", ("w", "", 7), ("v", f"2026-06-{day:02} 10:00:00", 9))
+        (more,) = dock.take()
+        assert (more.rows_taken, more.known) == (1, 1)
+    assert dock.rows == [("w", None, 7), ("v", 1, 5), ("v", 2, 9), ("v", 20, 9)]
+
+
 def test_rows_out_of_order_are_taken_until_the_watermark_and_set_aside_beyond_it(dock: Dock) -> None:
     dock.land("a.csv", ("v", "2026-06-10 10:00:00", 9))
+    dock.take()
     dock.land("b.csv", ("w", "2026-06-09 10:00:00", 5), ("w", "2026-06-08 09:59:00", 4), ("w", "someday", 3))
-    _, second = dock.take(lateness_hours=48)
+    (second,) = dock.take(lateness_hours=48)
     assert second.watermark == "2026-06-08T10:00:00+00:00"
     assert (second.rows_in, second.rows_taken, second.late, second.unreadable) == (3, 1, 1, 1)
     aside = pl.read_parquet(deliveries.blob_path(dock.store, second.aside))
     assert aside[WHY].to_list() == ["late", "unreadable"] and dock.rows == [("w", 9, 5), ("v", 10, 9)]
 
 
+def test_a_row_of_the_watermarks_own_moment_is_taken_and_known_when_it_comes_again(dock: Dock) -> None:
+    dock.land("a.csv", ("v", "2026-06-08 10:00:00", 9))
+    dock.land("b.csv", ("v", "2026-06-10 10:00:00", 12))
+    dock.take()
+    dock.land("c.csv", *((video, "2026-06-08 10:00:00", 9) for video in "vw"), ("x", "2026-06-08 09:59:59", 9))
+    (third,) = dock.take(lateness_hours=48)
+    assert third.watermark == "2026-06-08T10:00:00+00:00"
+    assert (third.rows_taken, third.known, third.late) == (1, 1, 1)
+    assert dock.rows == [("v", 8, 9), ("w", 8, 9), ("v", 10, 12)]
+
+
 def test_a_clock_that_is_ahead_is_set_aside_and_makes_no_other_row_late(dock: Dock) -> None:
     looks = (("v", "2026-06-10 10:00:00", 9), ("v", "2026-06-30 20:00:00", 9), ("v", "2099-01-01 00:00:00", 10))
     asked = (("v", "2026-07-06 10:00:00", ""), ("v", "2026-07-08 10:00:00", ""))
     dock.land("a.csv", *looks, *asked)
+    (first,) = dock.take()
     dock.land("b.csv", ("w", "2026-06-09 10:00:00", 5))
-    first, second = dock.take()
+    (second,) = dock.take()
     assert first.newest == "2026-06-10T10:00:00+00:00" and second.late == 0
     assert (first.rows_in, first.rows_taken, first.ahead) == (5, 3, 2)
     assert dock.rows == [("w", 9, 5), ("v", 10, 9), ("v", 30, 9), ("v", 6, None)]
+
+
+def test_known_rows_are_read_of_the_deliveries_of_that_time_alone(folder_dock: Dock) -> None:
+    folder_dock.land("a.csv", ("v", "2026-06-05 10:00:00", 1))
+    (taken,) = folder_dock.take()
+    rows = Span(datetime(2026, 6, 5, tzinfo=UTC), datetime(2026, 6, 7, tzinfo=UTC))
+    for earliest, latest, watermark, shares in (
+        ("2026-06-04", "2026-06-06", 1, True),
+        ("2026-06-02", "2026-06-04", 1, False),
+        ("2026-06-08", "2026-06-09", 1, False),
+        ("2026-06-07", "2026-06-09", 1, True),
+        ("2026-06-05", "2026-06-05", 6, False),
+        ("", "2026-06-09", 1, True),
+        ("", "", 6, True),
+    ):
+        times = {"earliest": earliest and f"{earliest}T00:00:00Z", "latest": latest and f"{latest}T00:00:00Z"}
+        assert may_share(replace(taken, **times), rows, datetime(2026, 6, watermark, tzinfo=UTC)) == shares
 
 
 def test_one_killed_before_its_record_is_taken_in_by_the_next_and_one_killed_after_is_laid_out(
@@ -256,8 +301,9 @@ def test_killed_at_any_write_each_row_is_laid_out_once_and_each_delivery_told_of
         assert deliveries.untold(dock.store, "video_stats") == []
         if not died:
             break
-    # A taken and an aside blob, a mark, a record, and an index each; two marks that go, and two notes of a store's.
-    assert dies_at > (12 if lands_in == "store" else 10)
+    # A backlog that begins and ends; a taken and an aside blob, a mark, a record, and an index each; two marks that go,
+    # and two notes of a store's.
+    assert dies_at > (14 if lands_in == "store" else 12)
 
 
 def test_an_object_is_fetched_once_and_known_in_a_folder_as_well(s3_dock: Dock) -> None:
@@ -316,7 +362,7 @@ def gathering(dock: Dock, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("GREENLIGHT_HOME", str(dock.folder.parent))
     # To open the dock's store they were asked for once already.
     settings.cache_clear()
-    return lambda: gather.take_in.fn("video_stats", dock.place, 1e6)
+    return lambda lateness_hours=1e6: gather.take_in.fn("video_stats", dock.place, lateness_hours)
 
 
 def test_of_two_that_take_in_at_once_each_file_and_each_row_is_taken_in_by_one(dock: Dock, gathering) -> None:
@@ -326,6 +372,34 @@ def test_of_two_that_take_in_at_once_each_file_and_each_row_is_taken_in_by_one(d
     taken = [each for arrived in both for each in arrived.taken]
     assert len(taken) == 4 and sum(each.rows_taken for each in taken) == 5 and sum(each.known for each in taken) == 3
     assert gathering().taken == ()
+
+
+@pytest.mark.parametrize("killed_after", [0, 1, 9])
+def test_a_backlog_makes_no_row_of_its_own_late_killed_or_not_and_what_lands_after_it_is_held_against_all_of_it(
+    dock: Dock, gathering, monkeypatch: pytest.MonkeyPatch, killed_after: int
+) -> None:
+    from tasks import gather
+
+    for day in range(1, 10):
+        # looks-1, looks-10, looks-2: in the order of names a week goes back and forth.
+        dock.land(f"looks-{day + 1}.csv", ("v", f"2026-06-{day:02} 10:00:00", day))
+    taken, noted = [], gather.dealt_with
+
+    def killed(*file: object) -> None:
+        noted(*file)
+        taken.append(file)
+        if len(taken) == killed_after:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, suppress(KeyboardInterrupt):
+        patched.setattr(gather, "dealt_with", killed)
+        gathering(48)
+    gathering(48)
+    done = deliveries.known(dock.store, "video_stats").values()
+    assert {(each.rows_taken, each.late, each.watermark) for each in done} == {(1, 0, "")} and len(done) == 9
+    dock.land("more.csv", ("w", "2026-06-07 09:00:00", 1), ("w", "2026-06-07 11:00:00", 2))
+    (more,) = gathering(48).taken
+    assert (more.watermark, more.rows_taken, more.late) == ("2026-06-07T10:00:00+00:00", 1, 1)
 
 
 def test_a_file_that_is_no_table_keeps_no_other_from_being_taken_in_and_is_named_each_time(

@@ -112,6 +112,14 @@ def test_of_two_looks_at_one_moment_one_is_in_the_tables_and_neither_makes_a_gai
     assert told == [(2, 8, None), (1, 9, pytest.approx(60))]
 
 
+def test_a_gain_is_by_the_time_between_the_looks_that_have_that_count():
+    rows = [at(0.1, views=1000, likes=100), at(0.9, views=1100), at(2.1, views=1220, likes=150), at(2.5, views=1300)]
+    schema = {column.name: POLARS_TYPES[column.type] for column in VIDEO_STATS.columns}
+    frame = pl.DataFrame([{"video_id": "V"} | row for row in rows], schema=schema).lazy()
+    (_, told) = hourly(frame).select("views_gained_per_hour", "likes_gained_per_hour").collect().rows()
+    assert told == (pytest.approx(200 / 1.6), pytest.approx(50 / 2))
+
+
 def test_the_next_count_is_learned_as_a_change_and_held_against_the_last_value_and_the_trend():
     for target in VIDEO_STATS.targets:
         assert target.as_change and (target.previous, target.trend) == (
