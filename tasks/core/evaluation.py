@@ -46,6 +46,8 @@ PLATT, SHIFT = "Platt's curve", "the mean residual"
 
 # Columns of the sums a bootstrap draws from.
 COUNT, ERROR, NAIVE, SQUARE, LABEL, LABEL_SQUARE = range(6)
+# An error is no less than nothing, and no more of one can be saved than all.
+POSITIVE, SAVED = (0.0, np.inf), (-np.inf, 1.0)
 
 
 @dataclass(frozen=True)
@@ -202,20 +204,21 @@ def _judged(hearing: _Hearing, rows_trained: int, *, refitted: bool) -> Judged:
         describes="training part" if refitted else "shipped",
         rows_trained=rows_trained,
         rows_holdout=actual.size,
-        mae=bootstrap(sums, _mae, confidence=confidence, seed=seed),
+        units=len(sums),
+        mae=bootstrap(sums, _mae, confidence=confidence, seed=seed, limits=POSITIVE),
         rmse=found.rmse,
-        r2=bootstrap(sums, _r2, confidence=confidence, seed=seed),
+        r2=bootstrap(sums, _r2, confidence=confidence, seed=seed, limits=SAVED),
         log_r2=found.log_r2,
         spearman=found.spearman,
-        skill=bootstrap(sums, _skill, confidence=confidence, seed=seed),
+        skill=bootstrap(sums, _skill, confidence=confidence, seed=seed, limits=SAVED),
         baseline=hearing.baseline,
         baselines=tuple(_baseline_score(name, actual, guess, hearing.target) for name, guess in hearing.naive.items()),
         slices=(*_slice_scores(hearing), *_bare_score(hearing)),
         coverage_wanted=COVERAGE,
         coverage=share_of_units(inside[:, 0], inside[:, 1], confidence),
         importances=_importances(hearing),
-        rmse_interval=bootstrap(sums, _rmse, confidence=confidence, seed=seed),
-        spearman_interval=bootstrap(ranks, _correlation, confidence=confidence, seed=seed),
+        rmse_interval=bootstrap(sums, _rmse, confidence=confidence, seed=seed, limits=POSITIVE),
+        spearman_interval=bootstrap(ranks, _correlation, confidence=confidence, seed=seed, limits=(-1, 1)),
         aspects=aspect_weights(hearing.model.learned),
         **(_of_a_chance(hearing, actual, predicted) if chance else {}),
     )
@@ -309,7 +312,8 @@ def _slice_score(hearing: _Hearing, name: str, label: str, rows: npt.NDArray[np.
     part = hearing.predictions.filter(pl.Series(rows))
     places = np.unique(hearing.units[rows], return_inverse=True)[1]
     sums = entity_sums(_terms(part, hearing.target), places)
-    skill = bootstrap(sums, _skill, confidence=hearing.spec.gate.confidence, seed=hearing.spec.holdout.seed)
+    confidence, seed = hearing.spec.gate.confidence, hearing.spec.holdout.seed
+    skill = bootstrap(sums, _skill, confidence=confidence, seed=seed, limits=SAVED)
     mae = metrics.mae(part["actual"].to_numpy(), part["predicted"].to_numpy(), chance=hearing.target.is_chance)
     return SliceScore(name, label, part.height, mae, skill)
 

@@ -11,6 +11,7 @@ from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 
 from tasks.core.values import Interval
 
@@ -21,6 +22,8 @@ DRAWS = 2000
 # Draws × entities held at once, and at all: a large holdout needs fewer draws for the same precision of its interval.
 CELLS_AT_ONCE = 2_000_000
 CELLS_MOST = 40_000_000
+# What is drawn from fewer units decides nothing (decision 0137).
+UNITS_LEAST = 5
 # Bins of the prediction within which residuals are taken to be alike, and the rows such a bin needs.
 BINS = 3
 ROWS_PER_BIN = 100
@@ -33,10 +36,19 @@ def entity_sums(terms: Floats, entities: npt.NDArray[np.intp]) -> Floats:
     return sums
 
 
-def bootstrap(sums: Floats, statistic: Statistic, *, confidence: float, seed: int, draws: int = DRAWS) -> Interval:
-    """Return *statistic* of the totals of *sums* with its BCa interval (Efron 1987), drawing rows of *sums*.
+def bootstrap(
+    sums: Floats,
+    statistic: Statistic,
+    *,
+    confidence: float,
+    seed: int,
+    draws: int = DRAWS,
+    limits: tuple[float, float] = (-np.inf, np.inf),
+) -> Interval:
+    """Return *statistic* of the totals of *sums* with its interval, drawing rows of *sums*: units that err together.
 
-    *statistic* maps totals (… × columns) to one figure each.
+    Each end is the further one of the BCa interval's (Efron 1987) and the percentiles', and as much further off as so
+    few units ask for (``widening``), but within *limits*. *statistic* maps totals (… × columns) to one figure each.
     """
     total = sums.sum(axis=0)
     value = float(statistic(total[None, :])[0])
@@ -44,8 +56,23 @@ def bootstrap(sums: Floats, statistic: Statistic, *, confidence: float, seed: in
         return Interval(value, value, value)
     drawn = np.sort(statistic(_resampled_totals(sums, seed, draws)))
     drawn = drawn[np.isfinite(drawn)]
-    low, high = _bca_levels(drawn, value, statistic(total - sums), confidence)
-    return Interval(value, float(np.quantile(drawn, low)), float(np.quantile(drawn, high)))
+    plain = (1 - confidence) / 2, (1 + confidence) / 2
+    lows, highs = zip(_bca_levels(drawn, value, statistic(total - sums), confidence), plain, strict=True)
+    wider = widening(len(sums), confidence)
+    low = value - wider * max(0.0, value - float(np.quantile(drawn, lows).min()))
+    high = value + wider * max(0.0, float(np.quantile(drawn, highs).max()) - value)
+    return Interval(value, max(limits[0], low), min(limits[1], high))
+
+
+def widening(units: int, confidence: float) -> float:
+    """Return by how much an interval that takes the spread among *units* for known is too narrow.
+
+    Student's t for the normal quantile, and n / (n − 1): half of it because draws divide by n (Hesterberg 2015), the
+    rest, as in HC3 (MacKinnon and White 1985), because units are not alike. 1 for many units.
+    """
+    share = 0.5 + confidence / 2
+    factor = scipy.special.stdtrit(units - 1, share) / NormalDist().inv_cdf(share)
+    return float(factor * units / (units - 1))
 
 
 def wilson(hits: int, rows: int, confidence: float) -> Interval:

@@ -242,7 +242,8 @@ class Judged:
     ``importances`` is the rise of MAE, as a share of it, when a feature is shuffled. Of a chance every ``mae`` is the
     Brier score, and ``reliability`` says how often it came by what was said, ``uncorrected`` the same of what the
     learner said before ``corrected_by``. The last two intervals, and the ``recalibration`` of a chance, are None in
-    evidence written before there were any.
+    evidence written before there were any, and so is ``units``: of how much that errs together (entities, blocks of
+    time) intervals were drawn.
     ``aspects`` are the weights of an estimator that weighs any; ``told`` is how alike both sides of the split are,
     where groups were parted so, and what the learner says of itself, such as which of its parts were kept and why.
     """
@@ -267,6 +268,7 @@ class Judged:
     importances: Mapping[str, float]
     rmse_interval: Interval | None = field(default=None, kw_only=True)
     spearman_interval: Interval | None = field(default=None, kw_only=True)
+    units: int | None = field(default=None, kw_only=True)
     aspects: Mapping[str, float] = field(default_factory=dict, kw_only=True)
     told: tuple[Table, ...] = field(default=(), kw_only=True)
     calibration_error: float | None = field(default=None, kw_only=True)

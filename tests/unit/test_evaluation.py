@@ -44,6 +44,7 @@ def test_only_the_holdout_is_judged(found):
     held = split(SPEC, ROWS, TARGET).holdout
     assert found.predictions["row"].to_list() == ROWS["_row"][held].to_list()
     assert (found.judged.rows_holdout, found.judged.rows_trained) == (held.size, 400 - held.size)
+    assert found.judged.units == ROWS["shop"][held].n_unique()
 
 
 def test_every_interval_holds_its_value(found):
@@ -167,7 +168,7 @@ def test_equal_copies_of_a_row_under_one_owner_leave_every_interval_as_wide_as_i
     copies = copies.with_columns(_row=pl.int_range(1, pl.len() + 1))
     winner = replace(WINNER, algorithm="elastic_net", params=quick("elastic_net").params)
     one, four = (evaluate(spec, rows, TARGET, winner, refit_on_all=False).judged for rows in (alone, copies))
-    assert four.rows_holdout == 4 * one.rows_holdout
+    assert (four.rows_holdout, four.units) == (4 * one.rows_holdout, one.units)
     for name in ("mae", "rmse_interval", "spearman_interval", "r2", "skill", "coverage"):
         narrow, wide = (getattr(each, name).high - getattr(each, name).low for each in (one, four))
         # By rows it would be half as wide; the fits differ a little, and so do their errors.

@@ -66,6 +66,7 @@ def evaluation(target, skill=(0.3, 0.2, 0.4), coverage=(0.8, 0.75, 0.85)):
         describes="shipped",
         rows_trained=800,
         rows_holdout=200,
+        units=200,
         mae=Interval(1, 0.9, 1.1),
         rmse=1.0,
         r2=Interval(0.4, 0.3, 0.5),
@@ -324,6 +325,16 @@ def test_a_pass_given_twice_or_against_a_fail_does_not_count():
 def test_the_whole_interval_of_the_skill_must_lie_above_the_baseline(skill, wanted):
     evaluations = (evaluation("subscribers"), evaluation("growth", skill=skill))
     assert outcome(good(evaluations=evaluations), "beats the baseline", "growth") == wanted
+
+
+@pytest.mark.parametrize(
+    ("units", "wanted", "said"),
+    [(None, "fail", "nobody counted"), (4, "inconclusive", "drawn from 4 units"), (5, "pass", "'median'")],
+)
+def test_no_baseline_is_beaten_by_an_interval_of_too_few_units(units, wanted, said):
+    evaluations = (evaluation("subscribers"), replace(evaluation("growth"), units=units))
+    found = verdict(good(evaluations=evaluations), "beats the baseline", "growth")
+    assert (found.outcome, said in found.reason) == (wanted, True)
 
 
 def test_an_inconclusive_target_is_not_served_and_the_others_are():

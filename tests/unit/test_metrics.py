@@ -11,7 +11,15 @@ import pytest
 from tasks.core import metrics
 from tasks.core.baselines import baselines
 from tasks.core.comparison import compare as compare_models
-from tasks.core.intervals import bootstrap, conformal_band, entity_sums, share_of_units, wilson
+from tasks.core.intervals import (
+    UNITS_LEAST,
+    bootstrap,
+    conformal_band,
+    entity_sums,
+    share_of_units,
+    widening,
+    wilson,
+)
 from tasks.workloads.spec import Target
 from tests.builders import shops, shops_spec
 
@@ -95,6 +103,32 @@ def test_copies_of_the_same_entities_make_no_interval_narrower():
     by_entity = bootstrap(entity_sums(terms, np.tile(np.arange(40), 10)), mean, confidence=0.95, seed=1)
     by_row = bootstrap(terms, mean, confidence=0.95, seed=1)
     assert by_entity.high - by_entity.low > 2.5 * (by_row.high - by_row.low)
+
+
+@pytest.mark.parametrize("units", [UNITS_LEAST, 8, 14])
+def test_an_interval_of_few_units_holds_the_truth_as_often_as_it_says(units):
+    chance, trials = np.random.default_rng(137), 500
+    # A model as good as the naive guess, in blocks of time that each make all of its errors 15 % larger or smaller.
+    errors = np.exp(chance.normal(0.0, 0.15, (trials, units)) - 0.15**2 / 2) * chance.normal(1.0, 0.02, (trials, units))
+    worlds = np.stack([errors, chance.normal(1.0, 0.02, (trials, units))], axis=-1)
+    saved = lambda totals: 1 - totals[..., 0] / totals[..., 1]  # noqa: E731
+    found = [bootstrap(sums, saved, confidence=0.95, seed=7, draws=500) for sums in worlds]
+    assert np.mean([each.low <= 0 <= each.high for each in found]) >= 0.93
+    assert np.mean([each.low > 0 for each in found]) <= 0.04
+
+
+def test_few_units_widen_an_interval_and_many_do_not():
+    # Quantiles of Student's t with 4 degrees of freedom and of the normal: 2.7764 and 1.96.
+    assert widening(5, 0.95) == pytest.approx(2.7764 / 1.96 * 5 / 4, rel=1e-4)
+    assert 1 < widening(10_000, 0.95) < 1.001
+
+
+def test_an_interval_stays_within_the_limits_of_its_figure():
+    sums = np.column_stack([np.ones(5), [0.1, 0.1, 0.1, 0.1, 4.0]])
+    mean = lambda totals: totals[..., 1] / totals[..., 0]  # noqa: E731
+    assert bootstrap(sums, mean, confidence=0.95, seed=1).low < 0
+    assert bootstrap(sums, mean, confidence=0.95, seed=1, limits=(0.0, 2.0)).low == 0
+    assert bootstrap(sums, mean, confidence=0.95, seed=1, limits=(0.0, 2.0)).high == 2
 
 
 def test_wilson_is_the_textbook_interval():

@@ -90,6 +90,7 @@ def evaluation(target: str = "growth", skill: Interval = GOOD) -> Evaluation:
         describes="training part",
         rows_trained=796,
         rows_holdout=199,
+        units=199,
         mae=Interval(123_456.0, 110_000.0, 140_000.0),
         rmse=345_678.0,
         r2=Interval(0.35, 0.1, 0.5),

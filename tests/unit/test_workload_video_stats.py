@@ -9,6 +9,8 @@ import polars as pl
 import pytest
 
 from tasks.core.digests import digest_of
+from tasks.core.intervals import UNITS_LEAST
+from tasks.core.splitting import split, units
 from tasks.workloads.spec import FEATURE_TYPES, POLARS_TYPES
 from tasks.workloads.video_stats import STEPS, VIDEO_STATS, WIDTH, derive, hourly, processed
 
@@ -130,3 +132,12 @@ def test_the_next_count_is_learned_as_a_change_and_held_against_the_last_value_a
 
 def test_the_declaration_has_a_digest_by_which_runs_are_named():
     assert len(digest_of(VIDEO_STATS)) == 64
+
+
+@pytest.mark.parametrize("every", [1, 6])
+def test_a_week_of_looks_keeps_enough_blocks_of_time_to_be_judged_on(every):
+    week = [{"video_id": video, "views": 100 + hour} | at(hour) for hour in range(1, 168, every) for video in "ABCD"]
+    schema = {column.name: POLARS_TYPES[column.type] for column in VIDEO_STATS.columns}
+    rows = derive(pl.LazyFrame(week, schema=schema)).collect()
+    held = rows[split(VIDEO_STATS, rows, VIDEO_STATS.targets[0]).holdout]
+    assert units(VIDEO_STATS, held).n_unique() >= UNITS_LEAST

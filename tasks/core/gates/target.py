@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tasks.core.comparison import ENTITIES_LEAST, Comparison, SliceComparison, Standing, standing
 from tasks.core.gates.case import Answer, Case, Policy, missing, ordered
+from tasks.core.intervals import UNITS_LEAST
 from tasks.core.paired import Odds
 from tasks.core.values import Evaluation, Interval, Outcome, Recalibration
 from tasks.workloads.spec import Gate
@@ -39,6 +40,11 @@ def _beats_baseline(case: Case, target: str, gate: Gate, policy: Policy) -> Answ
         return Answer("fail", _shown(skill), wanted, "the skill is no number")
     if unsure := _unsure(case, gate):
         return Answer("fail", _shown(skill), wanted, unsure)
+    if evaluation.units is None:
+        return missing(wanted, "nobody counted the units that its interval was drawn from; retrain")
+    if evaluation.units < UNITS_LEAST:
+        few = f"drawn from {evaluation.units} units (entities, blocks of time), at least {UNITS_LEAST} are wanted"
+        return Answer("inconclusive", _shown(skill), wanted, few)
     outcome: Outcome = (
         "pass" if skill.low > gate.min_skill else "fail" if skill.high <= gate.min_skill else "inconclusive"
     )
