@@ -61,7 +61,8 @@ def _numbers(each: Evaluation, target: Target, confidence: float) -> Iterator[st
         if each.describes == "shipped"
         else "The model in this bundle was fitted again on all rows; the numbers describe the one before."
     )
-    yield f"{whose} {each.rows_trained} rows trained, {each.rows_holdout} held out and never looked at before."
+    late = f", {each.rows_late} left out whose label was not known by then" if each.rows_late else ""
+    yield f"{whose} {each.rows_trained} rows trained, {each.rows_holdout} held out and never looked at before{late}."
     yield ""
     yield f"| | value | {confidence:.0%} interval |"
     yield "|---|---|---|"

@@ -226,6 +226,7 @@ class Judged:
     ``importances`` is the rise of MAE, as a share of it, when a feature is shuffled. Of a chance every ``mae`` is the
     Brier score, and ``reliability`` says how often it came by what was said, ``uncorrected`` the same of what the
     learner said before ``corrected_by``. The last two intervals are None in evidence written before there were any.
+    ``rows_late`` lie before the holdout and were left out: their label was not known yet when its first row was.
     ``aspects`` are the weights of an estimator that weighs any; ``told`` is how alike both sides of the split are,
     where groups were parted so, and what the learner says of itself, such as which of its parts were kept and why.
     """
@@ -256,6 +257,7 @@ class Judged:
     reliability: tuple[Reliability, ...] = field(default=(), kw_only=True)
     uncorrected: tuple[Reliability, ...] = field(default=(), kw_only=True)
     corrected_by: str = field(default="", kw_only=True)
+    rows_late: int = field(default=0, kw_only=True)
 
     @property
     def mase(self) -> float | None:
