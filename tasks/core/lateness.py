@@ -22,9 +22,11 @@ def late_rows(spec: Workload, parts: Split, validated: pl.DataFrame | None) -> t
     """
     if not spec.holdout.known_at:
         return ()
-    counts = [("holdout", (parts.train.size, parts.late.size, parts.holdout.size))]
+    counts: list[tuple[str, tuple[int, ...]]] = [("holdout", (parts.train.size, parts.late.size, parts.holdout.size))]
     if validated is not None:
-        made = {each.fold: (each.fit.size, each.late, each.judge.size) for each in folds_of(spec, validated)}
+        made: dict[int, tuple[int, ...]] = {
+            each.fold: (each.fit.size, each.late, each.judge.size) for each in folds_of(spec, validated)
+        }
         counts[:0] = [(f"fold {number + 1}", made.get(number, ())) for number in range(spec.holdout.folds)]
     lines = ((name, *(f"{each:,}" for each in of)) if of else (name, "too few", "", "none") for name, of in counts)
     return (Table(TITLE, HEAD, tuple(lines)),)
