@@ -42,6 +42,8 @@ def evaluate(run: Run, training_set: TrainingSet, target: Target, scorecards: li
         )
         told.rows, told.reused = found.value.rows_holdout, found.reused
         told.note = f"{winner.algorithm}: skill {found.value.skill.value:+.2f} on {told.rows:,} untouched rows"
+        if late := found.value.rows_late:
+            told.note += f"; {late:,} rows not learned from, whose label was not known by then"
     return found.value
 
 

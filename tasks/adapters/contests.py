@@ -154,7 +154,14 @@ class _Contest:
             learned = comparison.learned_from(known, held_out, entity=entity, label=label, refitted_on_all=refitted)
             return comparison.unseen(rows[entity], learned)
         moment = self.spec.event_time
-        until = comparison.learned_until(known, held_out, moment=moment, label=label, refitted_on_all=refitted)
+        until = comparison.learned_until(
+            known,
+            held_out,
+            moment=moment,
+            label=label,
+            refitted_on_all=refitted,
+            known_at=self.spec.holdout.known_at,
+        )
         return rows.select(pl.lit(True) if until is None else pl.col(moment) > until).to_series()
 
     @property

@@ -302,8 +302,9 @@ def _frame_columns(spec: Workload) -> list[str]:
     """Return the columns a training set carries beside its features."""
     declared = {column.name for column in spec.columns}
     judged = [target.column for target in spec.targets] + [part.column for part in spec.slices] + [spec.group]
+    known = [spec.holdout.known_at] if spec.holdout.known_at else []
     beside = [name for name in judged if name in declared and name not in spec.feature_names]
-    return list(dict.fromkeys([spec.entity, spec.event_time, ROW, spec.witness, *beside]))
+    return list(dict.fromkeys([spec.entity, spec.event_time, ROW, spec.witness, *known, *beside]))
 
 
 def _entity_rows(spec: Workload, accepted: Path) -> pl.LazyFrame:

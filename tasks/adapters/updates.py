@@ -17,6 +17,7 @@ from tasks.adapters.signing import trusted_keys
 from tasks.core import training, updating
 from tasks.core.evidence import Evidence
 from tasks.core.run import Run
+from tasks.core.splitting import known_before
 from tasks.core.updating import UPDATE, Champion, Grown
 from tasks.core.values import Evaluation, Scorecard, TrainingSet
 from tasks.errors import BadRequest, HomeDamaged, NotTrusted, UpdateRefused
@@ -85,12 +86,17 @@ def _champion(run: Run, target: Target, version: str) -> Champion:
 
 
 def _seen(run: Run, evidence: Evidence, evaluation: Evaluation, target: Target) -> pl.DataFrame:
-    """Return the labelled rows the champion was not judged on."""
-    rows = frames.read(store(), evidence.training_set.rows)
+    """Return the labelled rows the champion was not judged on, without those it was not to learn from yet."""
+    spec, rows = workloads.get(run.workload), frames.read(store(), evidence.training_set.rows)
     held = frames.read(store(), evaluation.predictions)["row"]
     wanted = [target.column, *([target.previous] if target.as_change else [])]
     known = pl.all_horizontal(pl.col(name).cast(pl.Float64).is_finite().fill_null(False) for name in wanted)
-    return rows.filter(known & ~pl.col("_row").is_in(held.implode()))
+    judged = pl.col("_row").is_in(held.implode())
+    seen = rows.filter(known & ~judged)
+    # One of a release before there was such a column learned from all of them.
+    if spec.holdout.known_at not in rows.columns:
+        return seen
+    return seen.filter(pl.Series(known_before(spec, seen, rows.filter(judged))))
 
 
 def _remembered(run: Run, bundle: Bundle, target: Target, seen: pl.DataFrame) -> pl.DataFrame:

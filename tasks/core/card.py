@@ -61,8 +61,10 @@ def _numbers(each: Evaluation, target: Target, confidence: float) -> Iterator[st
         if each.describes == "shipped"
         else "The model in this bundle was fitted again on all rows; the numbers describe the one before."
     )
-    drawn = f"; intervals are drawn from its {each.units} units" if each.units else ""
-    yield f"{whose} {each.rows_trained} rows trained, {each.rows_holdout} held out and never looked at before{drawn}."
+    late = f", {each.rows_late} left out whose label was not known by then" if each.rows_late else ""
+    drawn = f"; intervals are drawn from {each.units} units of the latter" if each.units else ""
+    held = f"{each.rows_trained} rows trained, {each.rows_holdout} held out and never looked at before"
+    yield f"{whose} {held}{late}{drawn}."
     yield ""
     yield f"| | value | {confidence:.0%} interval |"
     yield "|---|---|---|"

@@ -218,13 +218,19 @@ def learned_from(
 
 
 def learned_until(
-    rows: pl.DataFrame, held_out: pl.Series, *, moment: str, label: str, refitted_on_all: bool
+    rows: pl.DataFrame, held_out: pl.Series, *, moment: str, label: str, refitted_on_all: bool, known_at: str = ""
 ) -> datetime | None:
-    """Return the newest moment a model learned from, out of what ``learned_from`` takes; None: from no row."""
-    learned = _labelled(rows, label)
+    """Return the newest moment a model learned from, out of what ``learned_from`` takes; None: from no row.
+
+    One fitted on all rows learned from labels until the last of them was known, at *known_at*; of any other no label
+    was known later than the first row it held out.
+    """
+    learned, moments = _labelled(rows, label), [moment]
     if not refitted_on_all:
         learned = learned.filter(~pl.col("_row").is_in(held_out.implode()))
-    newest: datetime | None = learned.select(pl.col(moment).max()).item()
+    elif known_at in rows.columns:
+        moments.append(known_at)
+    newest: datetime | None = learned.select(pl.max_horizontal(moments).max()).item()
     return newest
 
 

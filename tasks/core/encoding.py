@@ -83,7 +83,8 @@ class SeriesCode:
         width = self.steps * len(self.center)
         found = np.full((rows.height, width), np.nan)
         for place, values in enumerate(rows[self.name].to_list()):
-            if values:
+            # Where no row had a step to learn from, none is read.
+            if values and width:
                 found[place, max(0, width - len(values)) :] = [np.nan if v is None else v for v in values[-width:]]
         shaped = found.reshape(rows.height, self.steps, len(self.center))
         coded: Floats = np.arcsinh((shaped - np.array(self.center)) / np.array(self.scale))

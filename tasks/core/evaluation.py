@@ -22,6 +22,7 @@ from tasks.core.baselines import baselines
 from tasks.core.chances import calibration_error, curve_helps, recalibration, reliability
 from tasks.core.encoding import masked, numbers
 from tasks.core.intervals import bootstrap, entity_sums, share_of_units
+from tasks.core.lateness import late_rows
 from tasks.core.learners.lesson import Checkpoints, Device, Telling
 from tasks.core.model_files import to_files
 from tasks.core.models import COVERAGE, Learned, Model, calibrate, learn, optional_features
@@ -93,11 +94,13 @@ def evaluate(
         known = out_of_fold(spec, training_rows(spec, rows, target), target, candidate, threads=threads, device=device)
     shipped = model = _calibrated(spec, target, learned, known)
     hearing = _hear(spec, target, model, train, holdout)
-    judged = _judged(hearing, train.height, refitted=refit_on_all)
+    judged = replace(_judged(hearing, train.height, refitted=refit_on_all), rows_late=parts.late.size)
     if refit_on_all:
-        labelled = rows[np.sort(np.concatenate([parts.train, parts.holdout]))]
+        labelled = rows[np.sort(np.concatenate([parts.train, parts.late, parts.holdout]))]
         shipped = _calibrated(spec, target, fit(rows=labelled), known)
-    judged = replace(judged, told=(*_sides(spec, target, rows, parts), *_told(learned, shipped.learned)))
+    validated = None if grown else training_rows(spec, rows, target)
+    beside = (*_sides(spec, target, rows, parts), *late_rows(spec, parts, validated))
+    judged = replace(judged, told=(*beside, *_told(learned, shipped.learned)))
     return Evaluated(judged, hearing.predictions, shipped, to_files(shipped))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -29,20 +29,25 @@ ROWS_FOR_ONE_REPEAT = 5_000
 
 @dataclass(frozen=True)
 class Split:
-    """Positions of the labelled rows of one target in the training set: to learn from, and to be judged on."""
+    """Positions of the labelled rows of one target in the training set: to learn from, and to be judged on.
+
+    ``late`` ones lie before the holdout, but their label was not known yet when its first row was: neither.
+    """
 
     train: Rows
     holdout: Rows
+    late: Rows
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Positions, within the rows handed in, of one fold of one repeat."""
+    """Positions, within the rows handed in, of one fold of one repeat; of so many ``late`` ones see ``Split``."""
 
     repeat: int
     fold: int
     fit: Rows
     judge: Rows
+    late: int = 0
 
 
 def hash_shares(entities: pl.Series, salt: str) -> npt.NDArray[np.float64]:
@@ -90,16 +95,46 @@ def split(spec: Workload, rows: pl.DataFrame, target: Target) -> Split:
     _check_enough(spec, rows, target, labelled)
     _check_varies(spec, target, label.filter(pl.Series(labelled)))
     held = _held(spec, rows, label, labelled)
-    found = Split(np.flatnonzero(labelled & ~held), np.flatnonzero(labelled & held))
+    train, holdout = np.flatnonzero(labelled & ~held), np.flatnonzero(labelled & held)
+    known = known_before(spec, rows[train], rows[holdout])
+    found = Split(train[known], holdout, train[~known])
     wanted = LABELLED_ROWS_PER_FOLD * spec.holdout.folds
     if found.train.size < wanted or found.holdout.size < LABELLED_ROWS_PER_FOLD:
         raise DataRejected(
             f"target {target.name!r} leaves {found.train.size} labelled rows to learn from and"
             f" {found.holdout.size} to be judged on; at least {wanted} and {LABELLED_ROWS_PER_FOLD} are needed."
-            " Bring more labelled rows, or declare fewer folds."
+            f"{_told_late(found.late.size)} Bring more labelled rows, or declare fewer folds."
         )
+    _check_folds(spec, rows[found.train], target)
     _check_changes(spec, rows[found.train], target)
     return found
+
+
+def known_before(spec: Workload, rows: pl.DataFrame, judged: pl.DataFrame) -> Mask:
+    """Say of which *rows* the label was known before the first of the *judged* ones: of all, where nothing says when.
+
+    Which rows tell a fit when to stop is not asked here: they are of its own rows, all of which were known by then.
+    """
+    if not spec.holdout.known_at:
+        return np.ones(rows.height, dtype=bool)
+    settled = pl.col(spec.event_time) + pl.duration(days=spec.holdout.settled_days)
+    # The later of both; where the row does not say, max_horizontal takes the other.
+    known = pl.max_horizontal(spec.holdout.known_at, settled) < judged[spec.event_time].min()
+    return rows.select(known.fill_null(False).alias("known")).to_series().to_numpy()
+
+
+def folds_of(spec: Workload, rows: pl.DataFrame) -> Iterator[Fold]:
+    """Yield the ``folds`` of *rows*, each without rows whose label was not known yet when the first of it was judged.
+
+    A fold that is left with too few rows to learn from, or all of one block of time, of which none could tell when to
+    stop, is none: the oldest, where labels take long to be known.
+    """
+    together = units(spec, rows)
+    for fold in folds(spec, together):
+        known = known_before(spec, rows[fold.fit], rows[fold.judge])
+        fit = fold.fit[known]
+        if known.all() or (fit.size >= LABELLED_ROWS_PER_FOLD and together[fit].n_unique() > 1):
+            yield replace(fold, fit=fit, late=int((~known).sum()))
 
 
 def folds(spec: Workload, units: pl.Series) -> Iterator[Fold]:
@@ -172,12 +207,25 @@ def _check_enough(spec: Workload, rows: pl.DataFrame, target: Target, labelled: 
         )
 
 
+def _check_folds(spec: Workload, train: pl.DataFrame, target: Target) -> None:
+    """Refuse labels that were known so late that no two folds are left: one is corrected by the residuals of others."""
+    if spec.holdout.known_at and len(list(folds_of(spec, train))) < 2:
+        raise DataRejected(
+            f"target {target.name!r} leaves fewer than 2 of {spec.holdout.folds} folds: in the others fewer than"
+            f" {LABELLED_ROWS_PER_FOLD} labels were known when the first row to be judged was. Bring rows of more time."
+        )
+
+
+def _told_late(rows: int) -> str:
+    return f" Of {rows} more the label was not known yet when the first to be judged on was." if rows else ""
+
+
 def _check_changes(spec: Workload, train: pl.DataFrame, target: Target) -> None:
     """Refuse a change that is to be learned where rows have no value before: of things that were seen once."""
     if not target.as_change:
         return
     known = train[target.previous].cast(pl.Float64).is_finite().fill_null(False).to_numpy()
-    fewest = min(int(known[fold.fit].sum()) for fold in folds(spec, units(spec, train)))
+    fewest = min(int(known[fold.fit].sum()) for fold in folds_of(spec, train))
     if fewest < LABELLED_ROWS_PER_FOLD:
         raise DataRejected(
             f"target {target.name!r} is learned as a change from {target.previous!r}, which {int(known.sum())} of"

@@ -20,7 +20,7 @@ from tasks.core.encoding import masked, numbers
 from tasks.core.learners.lesson import Checkpoints, Device
 from tasks.core.models import Material, optional_features, prepare, teach
 from tasks.core.scales import fit_correction, fit_scale, label_unit
-from tasks.core.splitting import Fold, folds, hash_shares, split, units
+from tasks.core.splitting import Fold, folds_of, hash_shares, split, units
 from tasks.core.values import Scorecard
 from tasks.errors import NoCandidatePassed
 from tasks.workloads.spec import Candidate, Target, Workload
@@ -96,7 +96,7 @@ def set_exercises(spec: Workload, train: pl.DataFrame, target: Target) -> tuple[
     optional = optional_features(spec, target)
     unit = label_unit(target, numbers(train[target.column]))
     found = []
-    for fold in folds(spec, units(spec, train)):
+    for fold in folds_of(spec, train):
         fit, judged = train[fold.fit], train[fold.judge]
         asked, guesses = pl.concat([judged, masked(judged, optional)]), baselines(spec, fit, judged, target)
         found.append(Exercise(fold, prepare(spec, fit, target, unit=unit), judged, asked, guesses))

@@ -243,7 +243,8 @@ class Judged:
     Brier score, and ``reliability`` says how often it came by what was said, ``uncorrected`` the same of what the
     learner said before ``corrected_by``. The last two intervals, and the ``recalibration`` of a chance, are None in
     evidence written before there were any, and so is ``units``: of how much that errs together (entities, blocks of
-    time) intervals were drawn.
+    time) intervals were drawn. ``rows_late`` lie before the holdout and were left out: their label was not known yet
+    when its first row was.
     ``aspects`` are the weights of an estimator that weighs any; ``told`` is how alike both sides of the split are,
     where groups were parted so, and what the learner says of itself, such as which of its parts were kept and why.
     """
@@ -276,6 +277,7 @@ class Judged:
     uncorrected: tuple[Reliability, ...] = field(default=(), kw_only=True)
     corrected_by: str = field(default="", kw_only=True)
     recalibration: Recalibration | None = field(default=None, kw_only=True)
+    rows_late: int = field(default=0, kw_only=True)
 
     @property
     def mase(self) -> float | None:

@@ -82,6 +82,14 @@ def _own_problems(spec: Workload) -> Iterator[str]:
             spec.witness in columns and not (spec.holdout.within and spec.holdout.by == "time"),
             f"a holdout within {spec.holdout.within!r} takes a declared column, and is by entity",
         ),
+        (
+            not spec.holdout.known_at or (spec.holdout.known_at in columns and spec.holdout.by == "time"),
+            f"a holdout with known_at {spec.holdout.known_at!r} takes a declared column, and is by time",
+        ),
+        (
+            spec.holdout.settled_days >= 0 and bool(spec.holdout.known_at or not spec.holdout.settled_days),
+            f"settled_days of {spec.holdout.settled_days} are below zero, or there is no known_at",
+        ),
         (not strangers, f"always_known names {', '.join(strangers)}, which are no features"),
     )
     yield from (sentence for holds, sentence in checks if not holds)

@@ -183,7 +183,10 @@ CONTENT = Workload(
         Candidate("aspects", {"penalty": 20.0}),
     ),
     # It is asked of videos to come, whose channels are mostly known: the newest days are kept, whatever their channel.
-    holdout=Holdout(share=0.2, folds=4, repeats=1, block_hours=24, by="time"),
+    # Its outcomes are known only then, and to nobody sooner than whether it trended is.
+    holdout=Holdout(
+        share=0.2, folds=4, repeats=1, block_hours=24, by="time", known_at="known_at", settled_days=SETTLED_DAYS
+    ),
     group="category",
     slices=(
         Slice("niche", "category"),

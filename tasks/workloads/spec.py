@@ -137,6 +137,10 @@ class Holdout:
 
     ``within`` names a column whose rows resemble each other across entities: its groups stay on one side, in every
     split, and the holdout takes ``share`` of the labelled rows from groups of like size and like mean label.
+
+    ``known_at`` names the column that says when a row's label was known, where that is later than its moment: none is
+    learned from before the first row it is judged on. No label counts as known sooner than ``settled_days`` after its
+    row's moment, which is also what holds of a row that does not say.
     """
 
     share: float = 0.2
@@ -146,6 +150,8 @@ class Holdout:
     block_hours: int = 0
     by: Literal["entity", "time"] = "entity"
     within: str = ""
+    known_at: str = ""
+    settled_days: int = 0
 
 
 @dataclass(frozen=True)

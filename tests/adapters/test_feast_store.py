@@ -19,6 +19,7 @@ import pytest
 from tasks.adapters import feast_answer, feast_check, feast_join, feast_sqlite, feast_store
 from tasks.errors import GreenlightError, HomeDamaged, Misdeclared
 from tasks.workloads.channels import CHANNELS
+from tasks.workloads.content import CONTENT
 from tasks.workloads.spec import POLARS_TYPES
 
 AT = datetime(2023, 1, 1, tzinfo=UTC)
@@ -78,6 +79,11 @@ def test_a_training_set_holds_each_accepted_row_with_its_targets_and_features(tm
     assert found["views_per_upload"].to_list() == [1000.0, 2000.0, 3000.0, 4000.0, 5000.0, 6000.0]
     assert found["country"].to_list() == ["India", None] * 3
     assert found["age_years"].round(3).to_list() == [9.999] * 6
+
+
+def test_a_training_set_says_when_labels_were_known_where_that_parts_rows() -> None:
+    assert "known_at" in feast_store._frame_columns(CONTENT)
+    assert "known_at" not in feast_store._frame_columns(CHANNELS)
 
 
 def test_features_and_training_set_are_the_same_bytes_each_time_and_in_each_home(tmp_path: Path) -> None:

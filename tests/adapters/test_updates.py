@@ -14,6 +14,7 @@ from tasks.adapters.blobs import read_blob
 from tasks.adapters.settings import settings
 from tasks.core.learners import niched
 from tasks.core.run import Run
+from tasks.core.splitting import split
 from tasks.core.updating import HELD
 from tasks.core.values import TrainingSet
 from tasks.errors import HomeDamaged
@@ -22,6 +23,7 @@ from tasks.workloads.spec import Candidate
 from tests.builders import shops
 from tests.contesting import Home
 from tests.towns import towns
+from tests.unit import test_known_at
 from tests.unit.test_updating import PARAMS, SPEC, TARGET, later
 
 RUN = Run("shops", "s", "d", "run", "c", "p", "2026-02-02")
@@ -67,6 +69,14 @@ def test_a_champion_that_cannot_be_read_any_more_stops_its_update_and_nothing_el
     assert updates.has_ground(RUN, TARGET, UPDATE)
     card = updates.judged(RUN, today(place, shops(100)), TARGET, VERSIONED)
     assert card.status == "failed" and "of another format" in card.reason
+
+
+def test_what_a_champion_was_not_to_learn_from_yet_is_new_to_it(place, monkeypatch):
+    monkeypatch.setattr(workloads, "get", lambda name: test_known_at.SPEC)
+    entry = place.champion(test_known_at.daily(), test_known_at.SPEC)
+    champion = updates._champion(RUN, test_known_at.TARGET, entry.version)
+    learned = test_known_at.daily()[split(test_known_at.SPEC, test_known_at.daily(), test_known_at.TARGET).train]
+    assert champion.seen["_row"].to_list() == learned["_row"].to_list() and learned.height == 300
 
 
 @pytest.mark.parametrize(("known", "candidate"), [(shops(400), WHOLE), (towns(1_200), BY_TOWN)], ids=["one", "niches"])

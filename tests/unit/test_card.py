@@ -116,6 +116,12 @@ def test_the_card_says_which_fit_the_numbers_describe(describes, said):
     assert said in write_card(SPEC, evidence(evaluation(describes=describes)))
 
 
+def test_the_card_says_how_many_labels_were_known_too_late_to_be_learned_from():
+    said = "never looked at before, 12 left out whose label was not known by then."
+    assert said in write_card(SPEC, evidence(evaluation(rows_late=12)))
+    assert "left out" not in write_card(SPEC, evidence(evaluation()))
+
+
 @pytest.mark.parametrize(("low", "said"), [(-0.1, True), (0.0, True), (0.01, False)])
 def test_a_model_not_shown_to_beat_the_baseline_is_said_not_to_be_served(low, said):
     found = limits(SPEC, evidence(evaluation(skill=Interval(0.1, low, 0.2))))

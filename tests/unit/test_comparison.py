@@ -56,6 +56,15 @@ def test_a_champion_learned_until_the_newest_labelled_row_it_did_not_hold_out(he
     assert found == (day and datetime(2026, 1, day, tzinfo=UTC))
 
 
+@pytest.mark.parametrize(("refitted", "day"), [(False, 2), (True, 9)])
+def test_a_champion_fitted_on_all_rows_learned_until_the_last_label_was_known(refitted, day):
+    days = {name: pl.Series([datetime(2026, 1, each, tzinfo=UTC) for each in of])
+            for name, of in {"seen_at": (1, 2, 3, 4), "told_at": (1, 9, 9, 5)}.items()}  # fmt: skip
+    asked = {"moment": "seen_at", "label": "sales", "known_at": "told_at"}
+    found = learned_until(TRAINED.with_columns(**days), pl.Series([4]), refitted_on_all=refitted, **asked)
+    assert found == datetime(2026, 1, day, tzinfo=UTC)
+
+
 @pytest.mark.parametrize(("entities", "enough"), [(19, False), (20, True)])
 def test_fewer_than_twenty_entities_are_too_few(entities, enough):
     shops = pl.Series([f"shop {number}" for number in range(entities)] * 2)

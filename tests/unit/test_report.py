@@ -308,6 +308,8 @@ def test_the_page_says_which_model_its_numbers_describe(page):
     assert "These numbers describe the model fitted on the training part (796 rows)" in page
     shipped = replace(report(), evaluations=(replace(evaluation(), describes="shipped"),))
     assert "These numbers describe the shipped model itself" in render(shipped)
+    late = replace(report(), evaluations=(replace(evaluation(), rows_late=1_012),))
+    assert "1,012 rows were left out, whose label was not known" in render(late) and "rows were left out" not in page
 
 
 def test_the_worst_slice_and_the_failed_rule_come_first(page):

@@ -141,6 +141,8 @@ def coverage_chart(evaluations: Sequence[Evaluation]) -> Markup:
 
 def _describes(evaluation: Evaluation) -> str:
     judged = f"judged on {evaluation.rows_holdout:,} holdout rows it never saw"
+    if evaluation.rows_late:
+        judged += f"; {evaluation.rows_late:,} rows were left out, whose label was not known when the first of them was"
     if evaluation.describes == "shipped":
         return f"These numbers describe the shipped model itself: fitted on {evaluation.rows_trained:,} rows, {judged}."
     return (
