@@ -82,6 +82,10 @@ def _own_problems(spec: Workload) -> Iterator[str]:
             spec.witness in columns and not (spec.holdout.within and spec.holdout.by == "time"),
             f"a holdout within {spec.holdout.within!r} takes a declared column, and is by entity",
         ),
+        (
+            spec.holdout.goes_by is None or spec.holdout.within,
+            "the holdout says what its groups go by and names no column they are within",
+        ),
         (not strangers, f"always_known names {', '.join(strangers)}, which are no features"),
     )
     yield from (sentence for holds, sentence in checks if not holds)

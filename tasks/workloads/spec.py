@@ -135,6 +135,7 @@ class Holdout:
 
     ``within`` names a column whose rows resemble each other across entities: its groups stay on one side, in every
     split, and the holdout takes ``share`` of the labelled rows from groups of like size and like mean label.
+    ``goes_by`` is what a group is called, out of what that column says: what is called alike, in whatever case, is one.
     """
 
     share: float = 0.2
@@ -144,6 +145,7 @@ class Holdout:
     block_hours: int = 0
     by: Literal["entity", "time"] = "entity"
     within: str = ""
+    goes_by: Callable[[pl.Expr], pl.Expr] | None = None
 
 
 @dataclass(frozen=True)
