@@ -22,8 +22,10 @@ MONTHS_LEAST = 2 * YEAR
 # A level lasts half a year at least; shorter is an event.
 LEVEL_LEAST = 6
 # The price of a change in noise variances × log(months): BIC takes 2 (a place and a level); noise whose own variance
-# is guessed from it, and which follows itself a little, needs more. At 5, fewer than 1 of 100 flat series have one.
+# is guessed from it, and which follows itself a little, needs more. At 5, about 1 of 100 flat series has one.
 PRICE = 5.0
+# Apart by no more than this share of the largest, values are one value but for the order they were added up in.
+ALIKE = 1e-9
 MONTH, GROUP, ROWS = "month", "group", "rows"
 
 
@@ -88,10 +90,10 @@ def seasons(series: Floats, month: npt.NDArray[np.integer]) -> Floats:
 def changes(series: Floats) -> list[int]:
     """Return where each level begins, 0 first: the cheapest parts, at ``PRICE`` for each change."""
     count = series.size
-    steps = np.diff(series)
-    # Of differences, so that a change of level does not pass for noise.
-    noise = float(np.median(np.abs(steps - np.median(steps)))) * 1.4826 / np.sqrt(2)
-    price = PRICE * np.log(count) * max(noise, 1e-12) ** 2
+    if np.ptp(series) <= ALIKE * np.abs(series).max():
+        return [0]
+    # Of differences, so that a change of level does not pass for noise; squared, so that rare values count as noise.
+    price = PRICE * np.log(count) * np.diff(series).var() / 2
     sums, squares = (np.concatenate([[0.0], np.cumsum(values)]) for values in (series, series**2))
     best, came = np.full(count + 1, np.inf), np.zeros(count + 1, dtype=int)
     best[0] = -price

@@ -33,6 +33,33 @@ def test_noise_alone_seldom_changes_its_level():
     assert sum(count > 1 for count in found) <= 6
 
 
+def test_what_becomes_frequent_is_a_change_of_level():
+    draws = np.random.default_rng(1).random(120)
+    (first, second) = changes(np.where(draws < np.where(np.arange(120) < 70, 0.1, 0.9), 100.0, 0.0))
+    assert first == 0 and abs(second - 70) <= 3
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        np.full(60, 0.1),
+        np.full(60, 1 / 3),
+        np.where(np.arange(60) % 7 == 0, 5.0, 0.0),
+        np.where(np.arange(60) == 30, 3.0, 0.0),
+    ],
+)
+def test_what_stays_as_it_is_or_happens_now_and_then_has_one_level(series):
+    assert changes(series) == [0]
+    assert changes(series - seasons(series, MONTHS[:60])) == [0]
+
+
+@pytest.mark.parametrize("often", [0.05, 0.15, 0.3, 0.5])
+def test_noise_of_two_values_seldom_changes_its_level_its_season_taken_off_or_not(often):
+    drawn = [np.where(np.random.default_rng(seed).random(120) < often, 100.0, 0.0) for seed in range(60)]
+    found = [(len(changes(each)), len(changes(each - seasons(each, MONTHS)))) for each in drawn]
+    assert sum(plain > 1 for plain, _ in found) <= 3 and sum(bent > 1 for _, bent in found) <= 3
+
+
 @pytest.fixture(scope="module")
 def rows():
     frame, whole = demo.generate(20_000, 11), demo.truth(20_000, 11)["fault"] == ""
