@@ -79,6 +79,21 @@ def test_the_planted_turn_of_rock_and_the_summers_of_dance_are_found(rows):
     assert rap["season"].abs().max() < 0.04 and rap.height == demo.MONTHS
 
 
+def test_the_share_of_a_month_that_has_only_others_is_none_and_not_what_was_before():
+    months = [datetime(2015 + number // 12, number % 12 + 1, 3, tzinfo=UTC) for number in range(96)]
+    told = [(month, "pop", 0.5) for month in months if month.year != 2016 for _ in range(9)]
+    told += [(month, "rare", 0.5) for month in months[1::2] if month.year not in (2016, 2022)]
+    rows = pl.DataFrame(told, ["day", "genre", "x"], orient="row")
+    lines = find_trends(rows, "day", "genre", ("x",)).filter(pl.col("group") == "rare")
+    share, mean = (lines.filter(pl.col("figure") == figure) for figure in ("share", "x"))
+    assert share["month"].to_list() == [month.replace(day=1).date() for month in months]
+    whose = {(value, rows) for value, rows in share.select("value", "rows").iter_rows()}
+    assert whose == {(10.0, 1), (0.0, 0), (None, 0)}
+    assert share.filter(pl.col("value").is_null())["month"].dt.year().unique().to_list() == [2016]
+    assert share.filter(pl.col("month").dt.year() == 2022)["value"].to_list() == [0.0] * 12
+    assert mean["value"].drop_nulls().to_list() == [0.5] * mean["rows"].sum()
+
+
 def test_rows_without_a_day_have_no_trend():
     none = pl.DataFrame({"day": [None, datetime(2020, 1, 1, tzinfo=UTC)], "genre": ["pop", "pop"], "x": [1.0, 2.0]})
     with pytest.raises(DataRejected, match=r"none of 1 groups of 'genre' has 24 months.*1 of 2 rows"):
