@@ -20,7 +20,7 @@ from tasks.core import comparison
 from tasks.core.comparison import Comparison, Part
 from tasks.core.evaluation import ROWS_PER_SLICE
 from tasks.core.evidence import Evidence
-from tasks.core.splitting import blocks
+from tasks.core.splitting import blocks, witness_of
 from tasks.core.values import Entry, Evaluation
 from tasks.errors import BadRequest, Unreachable
 from tasks.workloads.spec import Gate, Workload
@@ -72,7 +72,7 @@ class _Contest:
     def ground(self, evaluation: Evaluation) -> comparison.Ground:
         rows = self._held_out(evaluation)
         return comparison.Ground(
-            rows[self.spec.witness],
+            witness_of(self.spec, rows),
             unseen=self._unseen(rows, evaluation.target),
             answerable=self._answerable(rows),
             blocks=self._blocks(rows),
@@ -152,7 +152,9 @@ class _Contest:
         if not self._by_time:
             entity = self.spec.witness
             learned = comparison.learned_from(known, held_out, entity=entity, label=label, refitted_on_all=refitted)
-            return comparison.unseen(rows[entity], learned)
+            # By their own column first: a champion may have been parted where two spellings were not one group yet.
+            taught = known.filter(~comparison.unseen(known[entity], learned))
+            return comparison.unseen(witness_of(self.spec, rows), witness_of(self.spec, taught).cast(pl.String))
         moment = self.spec.event_time
         until = comparison.learned_until(
             known,

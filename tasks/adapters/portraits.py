@@ -12,6 +12,7 @@ import polars as pl
 from tasks.adapters import contents, frames, serving
 from tasks.adapters.store import Store
 from tasks.core.likeness import standardise
+from tasks.core.splitting import called, witness_of
 from tasks.core.styles import find_styles
 from tasks.core.trends import find_trends
 from tasks.errors import BadRequest
@@ -38,7 +39,14 @@ def styles(store: Store, keys: Path, spec: Workload, ring: str) -> pl.LazyFrame:
             f"none of {', '.join(likeness.styles) or 'its styles'} is filled in what {spec.name} learned from"
         )
     standard = standardise(rows, likeness.features)
-    return pl.concat(find_styles(rows, by, standard) for by in known).lazy()
+    return pl.concat(find_styles(_spelled_alike(spec, rows, by), by, standard) for by in known).lazy()
+
+
+def _spelled_alike(spec: Workload, rows: pl.DataFrame, by: str) -> pl.DataFrame:
+    """Return *rows* with each group that stays together in a split under one name: its commonest."""
+    if by != spec.holdout.within:
+        return rows
+    return rows.with_columns(called(spec).mode().sort().first().over(witness_of(spec, rows)).alias(by))
 
 
 def _declared(spec: Workload) -> Likeness:

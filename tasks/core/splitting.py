@@ -81,8 +81,14 @@ def witness_of(spec: Workload, rows: pl.DataFrame) -> pl.Series:
     """Return what each row errs together with: its witness; without one (a track of no known artist) it is its own."""
     if spec.witness == spec.entity:
         return rows[spec.entity]
-    named = pl.coalesce(pl.col(spec.witness), pl.col(spec.entity).cast(pl.String))
+    own = called(spec).str.to_lowercase() if spec.holdout.goes_by else pl.col(spec.witness)
+    named = pl.coalesce(own, pl.col(spec.entity).cast(pl.String))
     return rows.select(named.alias(spec.witness)).to_series()
+
+
+def called(spec: Workload) -> pl.Expr:
+    """Return what the witness of each row is called: two that differ in nothing but case are one."""
+    return spec.holdout.goes_by(pl.col(spec.witness)) if spec.holdout.goes_by else pl.col(spec.witness)
 
 
 def split(spec: Workload, rows: pl.DataFrame, target: Target) -> Split:

@@ -22,26 +22,30 @@ MONTHS_LEAST = 2 * YEAR
 # A level lasts half a year at least; shorter is an event.
 LEVEL_LEAST = 6
 # The price of a change in noise variances × log(months): BIC takes 2 (a place and a level); noise whose own variance
-# is guessed from it, and which follows itself a little, needs more. At 5, fewer than 1 of 100 flat series have one.
+# is guessed from it, and which follows itself a little, needs more. At 5, about 1 of 100 flat series has one.
 PRICE = 5.0
-MONTH, GROUP, ROWS = "month", "group", "rows"
+# Apart by no more than this share of the largest, values are one value but for the order they were added up in.
+ALIKE = 1e-9
+MONTH, GROUP, ROWS, SHARE = "month", "group", "rows", "share"
 
 
 def find_trends(rows: pl.DataFrame, moment: str, by: str, figures: Sequence[str]) -> pl.DataFrame:
     """Return one line per group, figure and month: its mean, trend, season, remainder, level and whether that is new.
 
-    ``share``, the group's share of the month's rows in %, is a figure too. A month without rows has no ``value`` and
-    is bridged. Groups with fewer than two years of months are left out; raises DataRejected if none is left.
+    ``share``, the group's share of the month's rows in %, is a figure too: 0 in a month that has rows of others only.
+    A month without rows has no other ``value`` and is bridged. Groups with fewer than two years of months are left out;
+    raises DataRejected if none is left.
     """
     dated = rows.drop_nulls([moment, by]).with_columns(pl.col(moment).dt.month_start().dt.date().alias(MONTH))
     means = [pl.col(name).cast(pl.Float64).fill_nan(None).mean() for name in figures]
     monthly = dated.group_by(pl.col(by).alias(GROUP), MONTH).agg(pl.len().alias(ROWS), *means)
-    monthly = monthly.with_columns((100.0 * pl.col(ROWS) / pl.col(ROWS).sum().over(MONTH)).alias("share"))
+    monthly = monthly.with_columns((100.0 * pl.col(ROWS) / pl.col(ROWS).sum().over(MONTH)).alias(SHARE))
+    known = monthly.select(MONTH).unique()
     parts = [
-        _decomposed(each.sort(MONTH), figure)
+        _decomposed(_shares(each, known) if figure == SHARE else each, figure)
         for each in monthly.sort(GROUP, MONTH).partition_by(GROUP, maintain_order=True)
         if each[MONTH].n_unique() >= MONTHS_LEAST
-        for figure in ("share", *figures)
+        for figure in (SHARE, *figures)
         if each[figure].count() >= MONTHS_LEAST
     ]
     if not parts:
@@ -50,6 +54,12 @@ def find_trends(rows: pl.DataFrame, moment: str, by: str, figures: Sequence[str]
             f"({dated.height:,} of {rows.height:,} rows have one); bring rows that say when they are from"
         )
     return pl.concat(parts)
+
+
+def _shares(months: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """Return a group's *months* with every *known* one in which only others have rows: its share of those is 0."""
+    whole = known.join(months.select(MONTH, ROWS, SHARE), on=MONTH, how="left").with_columns(pl.col(SHARE).fill_null(0))
+    return whole.with_columns(pl.lit(months[GROUP][0]).alias(GROUP))
 
 
 def _decomposed(months: pl.DataFrame, figure: str) -> pl.DataFrame:
@@ -88,10 +98,10 @@ def seasons(series: Floats, month: npt.NDArray[np.integer]) -> Floats:
 def changes(series: Floats) -> list[int]:
     """Return where each level begins, 0 first: the cheapest parts, at ``PRICE`` for each change."""
     count = series.size
-    steps = np.diff(series)
-    # Of differences, so that a change of level does not pass for noise.
-    noise = float(np.median(np.abs(steps - np.median(steps)))) * 1.4826 / np.sqrt(2)
-    price = PRICE * np.log(count) * max(noise, 1e-12) ** 2
+    if np.ptp(series) <= ALIKE * np.abs(series).max():
+        return [0]
+    # Of differences, so that a change of level does not pass for noise; squared, so that rare values count as noise.
+    price = PRICE * np.log(count) * np.diff(series).var() / 2
     sums, squares = (np.concatenate([[0.0], np.cumsum(values)]) for values in (series, series**2))
     best, came = np.full(count + 1, np.inf), np.zeros(count + 1, dtype=int)
     best[0] = -price

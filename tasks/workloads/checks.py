@@ -90,6 +90,10 @@ def _own_problems(spec: Workload) -> Iterator[str]:
             spec.holdout.settled_days >= 0 and bool(spec.holdout.known_at or not spec.holdout.settled_days),
             f"settled_days of {spec.holdout.settled_days} are below zero, or there is no known_at",
         ),
+        (
+            spec.holdout.goes_by is None or spec.holdout.within,
+            "the holdout says what its groups go by and names no column they are within",
+        ),
         (not strangers, f"always_known names {', '.join(strangers)}, which are no features"),
     )
     yield from (sentence for holds, sentence in checks if not holds)

@@ -137,6 +137,7 @@ class Holdout:
 
     ``within`` names a column whose rows resemble each other across entities: its groups stay on one side, in every
     split, and the holdout takes ``share`` of the labelled rows from groups of like size and like mean label.
+    ``goes_by`` is what a group is called, out of what that column says: what is called alike, in whatever case, is one.
 
     ``known_at`` names the column that says when a row's label was known, where that is later than its moment: none is
     learned from before the first row it is judged on. No label counts as known sooner than ``settled_days`` after its
@@ -150,6 +151,7 @@ class Holdout:
     block_hours: int = 0
     by: Literal["entity", "time"] = "entity"
     within: str = ""
+    goes_by: Callable[[pl.Expr], pl.Expr] | None = None
     known_at: str = ""
     settled_days: int = 0
 

@@ -11,7 +11,7 @@ from tasks.adapters import bundles, contests, frames
 from tasks.adapters.directory import DirectoryStore
 from tasks.core.evidence import Evidence
 from tasks.errors import Unreachable
-from tasks.workloads.spec import Feature, Gate, Holdout
+from tasks.workloads.spec import Column, Feature, Gate, Holdout
 from tests.builders import shops, shops_spec
 from tests.contesting import SPEC, Home
 
@@ -143,6 +143,21 @@ def test_by_time_a_champion_is_compared_on_what_came_after_all_it_learned_from(h
     assert late.reason == (
         f"the champion learned from the time of {found.rows - 160} of {found.rows} holdout rows; they are left out"
     )
+
+
+def test_a_champion_parted_by_spelling_has_learned_from_an_owner_it_met_under_any(home):
+    named = Column("owner", "text", "whose it is")
+    before = shops_spec(columns=(*SPEC.columns, named), holdout=replace(SPEC.holdout, share=0.4, within="owner"))
+    spec = replace(before, holdout=replace(before.holdout, goes_by=lambda name: name.str.replace(" with .*", "")))
+    guest = pl.when(pl.col("_row") % 2 == 0).then(pl.lit(" with a friend")).otherwise(pl.lit(""))
+    rows = shops(400).with_columns(owner=pl.concat_str(pl.lit("Owner "), pl.col("_row") // 4, guest))
+    kept = frames.read(home.store, home.learnt(rows, before).evaluations[0].predictions)["row"]
+    learned = set(rows.filter(~pl.col("_row").is_in(kept.implode()))["owner"].str.replace(" with .*", ""))
+    challenger, champion = home.learnt(rows, spec), home.champion(rows, before)
+    fair = contests.side_by_side(home.store, home.keys, spec, Gate(), challenger, champion, ["sales"])["sales"]
+    held = rows.filter(pl.col("_row").is_in(frames.read(home.store, challenger.evaluations[0].predictions)["row"]))
+    owners = set(held["owner"].str.replace(" with .*", ""))
+    assert set(fair["entity"]) == {owner.lower() for owner in owners - learned} and owners & learned
 
 
 def test_a_target_the_champion_does_not_serve_is_not_compared(home):

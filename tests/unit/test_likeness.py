@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -53,6 +54,22 @@ def test_the_graph_finds_what_looking_at_every_row_finds(graph):
         true = likeness.exact(graph.vectors, vector, 10).places
         hits += len(set(true) & set(graph.nearest(vector, 10).places))
     assert hits / 500 >= 0.98
+
+
+def test_where_a_narrow_search_finds_too_little_the_next_wider_one_is_taken():
+    # In a hundred numbers that say nothing of each other everything is about as far from everything.
+    by = Likeness(tuple(f"n{each}" for each in range(100)))
+    found = find_likeness(crowd(4_000, 100), by, "song", 7, exact_most=100)
+    asked = np.random.default_rng(9).choice(found.rows.height, 200, replace=False)
+    narrow = replace(found, expansion=likeness.EXPANSIONS[0])
+    assert found.expansion == likeness.EXPANSIONS[1] and found.recall >= likeness.RECALL_LEAST == 0.98
+    assert likeness.recall(narrow, asked) < 0.98 <= likeness.recall(found, asked)
+
+
+def test_where_no_search_finds_enough_every_row_is_looked_at(monkeypatch):
+    monkeypatch.setattr(likeness, "RECALL_LEAST", 1.01)
+    found = find_likeness(crowd(200), Likeness(tuple(f"n{each}" for each in range(8))), "song", 7, exact_most=100)
+    assert (found.expansion, found.recall, "index.usearch" in to_files(found)) == (0, 1.0, False)
 
 
 def test_the_same_rows_give_the_same_bytes_and_the_files_answer_alike(graph):

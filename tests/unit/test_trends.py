@@ -33,6 +33,33 @@ def test_noise_alone_seldom_changes_its_level():
     assert sum(count > 1 for count in found) <= 6
 
 
+def test_what_becomes_frequent_is_a_change_of_level():
+    draws = np.random.default_rng(1).random(120)
+    (first, second) = changes(np.where(draws < np.where(np.arange(120) < 70, 0.1, 0.9), 100.0, 0.0))
+    assert first == 0 and abs(second - 70) <= 3
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        np.full(60, 0.1),
+        np.full(60, 1 / 3),
+        np.where(np.arange(60) % 7 == 0, 5.0, 0.0),
+        np.where(np.arange(60) == 30, 3.0, 0.0),
+    ],
+)
+def test_what_stays_as_it_is_or_happens_now_and_then_has_one_level(series):
+    assert changes(series) == [0]
+    assert changes(series - seasons(series, MONTHS[:60])) == [0]
+
+
+@pytest.mark.parametrize("often", [0.05, 0.15, 0.3, 0.5])
+def test_noise_of_two_values_seldom_changes_its_level_its_season_taken_off_or_not(often):
+    drawn = [np.where(np.random.default_rng(seed).random(120) < often, 100.0, 0.0) for seed in range(60)]
+    found = [(len(changes(each)), len(changes(each - seasons(each, MONTHS)))) for each in drawn]
+    assert sum(plain > 1 for plain, _ in found) <= 3 and sum(bent > 1 for _, bent in found) <= 3
+
+
 @pytest.fixture(scope="module")
 def rows():
     frame, whole = demo.generate(20_000, 11), demo.truth(20_000, 11)["fault"] == ""
@@ -50,6 +77,21 @@ def test_the_planted_turn_of_rock_and_the_summers_of_dance_are_found(rows):
     assert dance["season"].max() == pytest.approx(demo.SUMMER, abs=0.04)
     rap = found.filter(pl.col("group") == "rap")
     assert rap["season"].abs().max() < 0.04 and rap.height == demo.MONTHS
+
+
+def test_the_share_of_a_month_that_has_only_others_is_none_and_not_what_was_before():
+    months = [datetime(2015 + number // 12, number % 12 + 1, 3, tzinfo=UTC) for number in range(96)]
+    told = [(month, "pop", 0.5) for month in months if month.year != 2016 for _ in range(9)]
+    told += [(month, "rare", 0.5) for month in months[1::2] if month.year not in (2016, 2022)]
+    rows = pl.DataFrame(told, ["day", "genre", "x"], orient="row")
+    lines = find_trends(rows, "day", "genre", ("x",)).filter(pl.col("group") == "rare")
+    share, mean = (lines.filter(pl.col("figure") == figure) for figure in ("share", "x"))
+    assert share["month"].to_list() == [month.replace(day=1).date() for month in months]
+    whose = {(value, rows) for value, rows in share.select("value", "rows").iter_rows()}
+    assert whose == {(10.0, 1), (0.0, 0), (None, 0)}
+    assert share.filter(pl.col("value").is_null())["month"].dt.year().unique().to_list() == [2016]
+    assert share.filter(pl.col("month").dt.year() == 2022)["value"].to_list() == [0.0] * 12
+    assert mean["value"].drop_nulls().to_list() == [0.5] * mean["rows"].sum()
 
 
 def test_rows_without_a_day_have_no_trend():

@@ -5,6 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tasks.adapters import portraits
 from tasks.core.appraisal import realise
 from tasks.core.baselines import baselines
 from tasks.core.comparison import compare
@@ -17,7 +18,7 @@ from tasks.errors import Misdeclared
 from tasks.workloads import WORKLOADS
 from tasks.workloads.demo import tracks as demo
 from tasks.workloads.spec import POLARS_TYPES, Holdout
-from tasks.workloads.tracks import TRACKS, derive
+from tasks.workloads.tracks import TRACKS, derive, lead
 
 
 def row(**values):
@@ -56,9 +57,47 @@ def test_no_artist_is_on_both_sides_of_any_split(rows):
         assert not set(train["artist"][fold.fit]) & set(train["artist"][fold.judge])
 
 
+@pytest.mark.parametrize(
+    ("artist", "whose"),
+    [
+        ("Drake Featuring WizKid & Kyla", "Drake"),
+        (" Quincy  Jones (feat. The Brothers Johnson)", "Quincy Jones"),
+        ("The Lox [Featuring DMX & Lil' Kim]", "The Lox"),
+        ("Akon ft Eminem", "Akon"),
+        ("JAY-Z feat.UGK", "JAY-Z"),
+        ("Little Feat", "Little Feat"),
+        ("Earth, Wind & Fire", "Earth, Wind & Fire"),
+        ("Daft Punk", "Daft Punk"),
+        (None, None),
+    ],
+)
+def test_a_track_is_whose_name_stands_before_its_guests(artist, whose):
+    assert pl.select(lead(pl.lit(artist, pl.String))).item() == whose
+
+
+def test_guests_and_spelling_move_no_track_to_the_other_side(rows):
+    guest = [None, " Featuring Guest {}", " (feat. Guest {})", " FT. Guest {}"]
+    told = [
+        artist + (guest[row % 4] or "").format(row) if row % 3 else f" {artist.upper()}"
+        for row, artist in enumerate(rows["artist"])
+    ]
+    spelled = rows.with_columns(artist=pl.Series(told))
+    target = TRACKS.target("popularity")
+    parts, plain = split(TRACKS, spelled, target), split(TRACKS, rows, target)
+    assert (parts.holdout == plain.holdout).all() and (parts.train == plain.train).all()
+    assert units(TRACKS, spelled).equals(units(TRACKS, rows))
+
+
+def test_styles_are_those_of_artists_under_their_commonest_name(rows, monkeypatch):
+    artists = ["Ann", "Ann", "ANN", "Ann Featuring Bob", "Ann feat. Carl", *["Dan"] * 5]
+    monkeypatch.setattr(portraits, "_learned_from", lambda *_: rows.head(10).with_columns(artist=pl.Series(artists)))
+    found = portraits.styles(None, None, replace(TRACKS, likeness=replace(TRACKS.likeness, styles=("artist",))), "dev")
+    assert found.select("group", "rows").collect().rows() == [("Ann", 5), ("Dan", 5)]
+
+
 def test_a_track_without_an_artist_stays_with_itself(rows):
     few = rows.head(2).with_columns(artist=pl.Series([None, "Ann"], dtype=pl.String))
-    assert units(TRACKS, few).to_list() == [few["track_id"][0], "Ann"]
+    assert units(TRACKS, few).to_list() == [few["track_id"][0], "ann"]
 
 
 def test_a_chance_is_judged_by_brier_and_stays_between_zero_and_one(rows):
@@ -111,6 +150,7 @@ def test_the_generator_keeps_what_it_says_it_planted():
     ("change", "sentence"),
     [
         ({"holdout": Holdout(within="label")}, "a holdout within 'label' takes a declared column"),
+        ({"holdout": Holdout(goes_by=lead)}, "names no column they are within"),
         ({"targets": (replace(TRACKS.targets[0], rule=(("mood", "high", 1.0),)),)}, "rule on mood"),
     ],
 )
