@@ -28,7 +28,8 @@ COVERAGE = 0.9
 # The log scale bends at this share of the typical label: without it, labels of 1 to 10 where millions are typical
 # would weigh as much as all the rest, and an error nobody cares about would steer the fit.
 UNIT_SHARE = 0.1
-# Beyond the labels seen in training by so many standard deviations, a prediction is cut.
+# Beyond the labels (where a change is learned: the changes) seen in training by so many standard deviations, a
+# prediction is cut.
 REACH = 0.5
 
 
@@ -37,7 +38,8 @@ class Scale:
     """Between the target's unit and the standardised scale it is learned on; a ``chance`` stays from 0 to 1.
 
     Where a change is learned, ``center`` and ``spread`` are the change's, and ``start`` is the link changed from where
-    the label *before* is not known.
+    the label *before* is not known. ``low`` and ``high`` cut the change where ``cuts_change``, else the label: models
+    made before there was a choice cut the label.
     """
 
     log: bool
@@ -48,6 +50,7 @@ class Scale:
     high: float
     start: float = 0.0
     chance: bool = False
+    cuts_change: bool = False
 
     def link(self, label: Floats) -> Floats:
         """Return labels on the learned scale, log1p(label / unit) where ``log``; not standardised."""
@@ -69,7 +72,10 @@ class Scale:
 
     def from_standard(self, standard: Floats, before: Floats | None = None) -> Floats:
         """Return a learner's answer on the learned scale, cut to what was seen."""
-        return np.clip(standard * self.spread + self.center + self.base(before), self.low, self.high)
+        learned, base = standard * self.spread + self.center, self.base(before)
+        if self.cuts_change:
+            return np.clip(learned, self.low, self.high) + base
+        return np.clip(learned + base, self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -310,13 +316,12 @@ def fit_scale(target: Target, label: Floats, unit: float, before: Floats | None 
     """Fit the standardisation and the reach of predictions; of the change from *before*, where that is learned."""
     bare = Scale(target.transform == "log1p", unit, 0.0, 1.0, 0.0, 0.0, chance=target.is_chance)
     link = bare.link(label)
-    spread = float(link.std()) or 1.0
-    low, high = float(link.min() - REACH * spread), float(link.max() + REACH * spread)
-    if before is None:
-        return replace(bare, center=float(link.mean()), spread=spread, low=low, high=high)
-    started = replace(bare, start=float(link.mean()), low=low, high=high)
-    change = link - started.base(before)
-    return replace(started, center=float(change.mean()), spread=float(change.std()) or 1.0)
+    if before is not None:
+        bare = replace(bare, start=float(link.mean()), cuts_change=True)
+    learned = link - bare.base(before)
+    spread = float(learned.std()) or 1.0
+    low, high = float(learned.min() - REACH * spread), float(learned.max() + REACH * spread)
+    return replace(bare, center=float(learned.mean()), spread=spread, low=low, high=high)
 
 
 def fit_correction(

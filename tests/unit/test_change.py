@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import polars as pl
@@ -12,7 +12,7 @@ from tasks.core.baselines import baselines, naive_features
 from tasks.core.learners import xgb
 from tasks.core.learners.lesson import Lesson
 from tasks.core.model_files import from_files, to_files
-from tasks.core.models import Model, calibrate, fit_correction, fit_scale, learn
+from tasks.core.models import Model, Scale, calibrate, fit_correction, fit_scale, learn
 from tasks.core.splitting import split
 from tasks.errors import DataRejected, Misdeclared
 from tasks.workloads.spec import Feature, Target
@@ -66,6 +66,25 @@ def test_a_change_and_back_is_the_label():
     label, before = np.array([200.0, 400.0]), np.array([100.0, np.nan])
     scale = fit_scale(TARGET, label, 1.0, before)
     assert scale.label(scale.from_standard(scale.standard(label, before), before)) == pytest.approx(label)
+
+
+def test_a_count_beyond_all_that_were_seen_goes_on_from_where_it_is_and_by_no_larger_change_than_was_seen():
+    rows = grown()
+    largest = float(rows["before"].max())
+    beyond = rows[:3].with_columns(before=pl.lit(10 * largest), trend=pl.lit(10.5 * largest))
+    for algorithm in ("elastic_net", "xgboost"):
+        learned = learn(SPEC, rows, TARGET, quick(algorithm), unit=1.0)
+        said = learned.scale.label(learned.link(beyond))
+        assert (10 * largest < said).all() and (said < 11.5 * largest).all()
+    wild = learned.scale.from_standard(np.array([1e6]), np.array([10 * largest]))
+    assert np.exp(wild - np.log(10 * largest)) == pytest.approx(np.exp(0.1), rel=0.03)
+
+
+def test_a_model_that_was_made_when_the_label_was_cut_still_answers_as_it_did():
+    label, before = np.array([200.0, 400.0]), np.array([100.0, 300.0])
+    now = asdict(fit_scale(TARGET, label, 1.0, before))
+    was = Scale(**({name: now[name] for name in now if name != "cuts_change"} | {"low": 0.0, "high": 6.0}))
+    assert was.from_standard(np.zeros(1), np.array([9e9])) == pytest.approx([6.0])
 
 
 def test_a_model_of_changes_comes_back_from_its_files_with_what_it_changes_from():
