@@ -28,6 +28,7 @@ from tasks.core.models import COVERAGE, Learned, Model, calibrate, label_unit, l
 from tasks.core.splitting import Split, hash_shares, split, units
 from tasks.core.strata import sides
 from tasks.core.training import out_of_fold, rounds, training_rows
+from tasks.core.typical import set_apart, starting
 from tasks.core.values import BaselineScore, Judged, Scorecard, SliceScore, Table
 from tasks.workloads.spec import Candidate, Slice, Target, Workload
 
@@ -94,19 +95,22 @@ def evaluate(
     if refit_on_all:
         labelled = rows[np.sort(np.concatenate([parts.train, parts.holdout]))]
         shipped = _calibrated(spec, target, fit(rows=labelled), known)
-    judged = replace(judged, told=(*_sides(spec, target, rows, parts), *_told(learned, shipped.learned)))
+    told = (*_sides(spec, target, rows, parts), *starting(model, holdout, hearing.predictions))
+    judged = replace(judged, told=(*told, *_told(learned, shipped.learned)))
     return Evaluated(judged, hearing.predictions, shipped, to_files(shipped))
 
 
 def golden(rows: pl.DataFrame, model: Model, n: int = 20) -> dict[str, Any]:
-    """Return *n* rows as plain JSON values with what *model* answers; every fourth without its optional features.
+    """Return *n* rows as plain JSON values with what *model* answers; every fourth without its optional features
+    and the value before.
 
     Whoever loads the model later, elsewhere, checks that it still says the same.
     """
     places = np.unique(np.linspace(0, rows.height - 1, min(n, rows.height)).round().astype(int))
     names = [feature.name for feature in model.learned.features]
     chosen = rows[places].select(names)
-    chosen = masked(chosen, model.optional, np.arange(chosen.height) % 4 == 3)
+    unknown = (*model.optional, *([model.learned.previous] if model.typical else []))
+    chosen = masked(chosen, tuple(dict.fromkeys(unknown)), np.arange(chosen.height) % 4 == 3)
     return {"inputs": chosen.to_dicts(), "outputs": model.score(chosen).to_dicts()}
 
 
@@ -121,6 +125,7 @@ def slice_labels(part: Slice, rows: pl.DataFrame) -> pl.Series:
 
 
 def _calibrated(spec: Workload, target: Target, learned: Learned, known: pl.DataFrame) -> Model:
+    known, typical = set_apart(known, learned)
     scale, actual = learned.scale, known["link_actual"].to_numpy()
     links, turns = (known["link"].to_numpy(), known["link_bare"].to_numpy()), rounds(known)
     full, bare = (
@@ -134,7 +139,7 @@ def _calibrated(spec: Workload, target: Target, learned: Learned, known: pl.Data
         )
         for link in links
     )
-    return Model(target.name, target.unit, learned, optional_features(spec, target), full, bare)
+    return Model(target.name, target.unit, learned, optional_features(spec, target), full, bare, typical)
 
 
 def _sides(spec: Workload, target: Target, rows: pl.DataFrame, parts: Split) -> tuple[Table, ...]:

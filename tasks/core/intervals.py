@@ -78,6 +78,8 @@ def conformal_band(predicted: Floats, residuals: Floats, coverage: float) -> Ban
     """
     bins = BINS if predicted.size >= BINS * ROWS_PER_BIN else 1
     edges = np.unique(np.quantile(predicted, np.arange(1, bins) / bins))
+    # Equal predictions are one bin, which leaves others empty: those are the next one's.
+    edges = edges[np.isin(np.arange(edges.size), np.searchsorted(edges, predicted, side="right"))]
     place = np.searchsorted(edges, predicted, side="right")
     ends = [_conformal_ends(residuals[place == each], coverage) for each in range(edges.size + 1)]
     return Band(tuple(map(float, edges)), tuple(low for low, _ in ends), tuple(high for _, high in ends))

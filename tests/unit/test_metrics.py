@@ -110,6 +110,14 @@ def test_a_conformal_band_takes_the_ranks_that_finite_samples_need():
     assert (low[0], high[0]) == (101.0, 119.0)
 
 
+@pytest.mark.parametrize("few", [0, 100])
+def test_predictions_that_are_mostly_equal_are_one_bin(few):
+    predicted = np.repeat([0.0, 1.0], [few, 300 - few])
+    residuals = np.where(predicted > 0, np.tile([-1.0, 0.0, 1.0], 100), 5.0)
+    low, high = conformal_band(predicted, residuals, 0.9).around(np.ones(1))
+    assert (low[0], high[0]) == (0.0, 2.0)
+
+
 def test_a_band_is_wider_where_residuals_are_wider_and_holds_its_share():
     chance = np.random.default_rng(5)
     predicted = chance.uniform(0, 1, 3000)
