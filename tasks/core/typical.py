@@ -38,5 +38,4 @@ def starting(model: Model, holdout: pl.DataFrame, predictions: pl.DataFrame) -> 
         (name, f"{int(part.sum()):,}", f"{within[part].mean():.1%}" if part.any() else "none")
         for name, part in (("no, so answered with what is typical", starts), ("yes", ~starts))
     ]
-    title = f"{model.target}: is the value before known?"
-    return (Table(title, ("known", "holdout rows", "within their interval"), tuple(lines)),)
+    return (Table("Is the value before known?", ("known", "holdout rows", "within their interval"), tuple(lines)),)

@@ -95,7 +95,7 @@ def test_what_answers_a_row_that_starts_is_named_and_the_evidence_says_how_often
     by = answers(rows[:8], {"sales": done.model})["sales_by"].to_list()
     assert by == ["xgboost", "xgboost", "xgboost", "typical"] * 2
     title, lines = done.judged.told[0].title, done.judged.told[0].lines
-    assert title == "sales: is the value before known?" and [line[0][:3] for line in lines] == ["no,", "yes"]
+    assert title == "Is the value before known?" and [line[0][:3] for line in lines] == ["no,", "yes"]
     assert sum(int(line[1]) for line in lines) == done.judged.rows_holdout
 
 
