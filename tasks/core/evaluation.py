@@ -30,6 +30,7 @@ from tasks.core.scales import label_unit
 from tasks.core.splitting import Split, hash_shares, split, units
 from tasks.core.strata import sides
 from tasks.core.training import out_of_fold, rounds, training_rows
+from tasks.core.typical import set_apart, starting
 from tasks.core.values import BaselineScore, Judged, Scorecard, SliceScore, Table
 from tasks.workloads.spec import Candidate, Slice, Target, Workload
 
@@ -100,19 +101,22 @@ def evaluate(
         shipped = _calibrated(spec, target, fit(rows=labelled), known)
     validated = None if grown else training_rows(spec, rows, target)
     beside = (*_sides(spec, target, rows, parts), *late_rows(spec, parts, validated))
-    judged = replace(judged, told=(*beside, *_told(learned, shipped.learned)))
+    told = (*beside, *starting(model, holdout, hearing.predictions), *_told(learned, shipped.learned))
+    judged = replace(judged, told=told)
     return Evaluated(judged, hearing.predictions, shipped, to_files(shipped))
 
 
 def golden(rows: pl.DataFrame, model: Model, n: int = 20) -> dict[str, Any]:
-    """Return *n* rows as plain JSON values with what *model* answers; every fourth without its optional features.
+    """Return *n* rows as plain JSON values with what *model* answers; every fourth without its optional features
+    and the value before.
 
     Whoever loads the model later, elsewhere, checks that it still says the same.
     """
     places = np.unique(np.linspace(0, rows.height - 1, min(n, rows.height)).round().astype(int))
     names = [feature.name for feature in model.learned.features]
     chosen = rows[places].select(names)
-    chosen = masked(chosen, model.optional, np.arange(chosen.height) % 4 == 3)
+    unknown = (*model.optional, *([model.learned.previous] if model.typical else []))
+    chosen = masked(chosen, tuple(dict.fromkeys(unknown)), np.arange(chosen.height) % 4 == 3)
     return {"inputs": chosen.to_dicts(), "outputs": model.score(chosen).to_dicts()}
 
 
@@ -127,6 +131,7 @@ def slice_labels(part: Slice, rows: pl.DataFrame) -> pl.Series:
 
 
 def _calibrated(spec: Workload, target: Target, learned: Learned, known: pl.DataFrame) -> Model:
+    known, typical = set_apart(known, learned)
     scale, actual = learned.scale, known["link_actual"].to_numpy()
     links, turns = (known["link"].to_numpy(), known["link_bare"].to_numpy()), rounds(known)
     full, bare = (
@@ -140,7 +145,7 @@ def _calibrated(spec: Workload, target: Target, learned: Learned, known: pl.Data
         )
         for link in links
     )
-    return Model(target.name, target.unit, learned, optional_features(spec, target), full, bare)
+    return Model(target.name, target.unit, learned, optional_features(spec, target), full, bare, typical)
 
 
 def _sides(spec: Workload, target: Target, rows: pl.DataFrame, parts: Split) -> tuple[Table, ...]:

@@ -27,6 +27,9 @@ UNITS_LEAST = 5
 # Bins of the prediction within which residuals are taken to be alike, and the rows such a bin needs.
 BINS = 3
 ROWS_PER_BIN = 100
+# A band is wider by this share of the largest number at hand: where all residuals are alike, as of counts that do not
+# change, it has no width, and the last bits of a sum would decide whether it holds.
+ROUNDING = 1e-9
 
 
 def entity_sums(terms: Floats, entities: npt.NDArray[np.intp]) -> Floats:
@@ -123,9 +126,13 @@ def conformal_band(predicted: Floats, residuals: Floats, coverage: float) -> Ban
     """
     bins = BINS if predicted.size >= BINS * ROWS_PER_BIN else 1
     edges = np.unique(np.quantile(predicted, np.arange(1, bins) / bins))
+    # Equal predictions are one bin, which leaves others empty: those are the next one's.
+    edges = edges[np.isin(np.arange(edges.size), np.searchsorted(edges, predicted, side="right"))]
     place = np.searchsorted(edges, predicted, side="right")
     ends = [_conformal_ends(residuals[place == each], coverage) for each in range(edges.size + 1)]
-    return Band(tuple(map(float, edges)), tuple(low for low, _ in ends), tuple(high for _, high in ends))
+    slack = ROUNDING * float(max(np.abs(predicted).max(), np.abs(predicted + residuals).max()))
+    lows, highs = tuple(low - slack for low, _ in ends), tuple(high + slack for _, high in ends)
+    return Band(tuple(map(float, edges)), lows, highs)
 
 
 def _conformal_ends(residuals: Floats, coverage: float) -> tuple[float, float]:

@@ -42,6 +42,8 @@ def to_files(model: Model) -> dict[str, bytes]:
         "full": asdict(model.full),
         "bare": asdict(model.bare),
     }
+    if model.typical:
+        plain["typical"] = asdict(model.typical)
     variant = getattr(learned.estimator, "variant", None)
     named = {VARIANT: variant.name} if variant else {}
     description = json.dumps(plain | named, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False).encode()
@@ -76,7 +78,8 @@ def from_files(files: Mapping[str, bytes]) -> Model:
         learned = Learned(name, features, encoder, Scale(**plain["scale"]), estimator)
         learned = replace(learned, previous=plain.get("previous", ""), trend=plain.get("trend", ""))
         full, bare = _calibration(plain["full"]), _calibration(plain["bare"])
-        return Model(plain["target"], plain["unit"], learned, tuple(plain["optional"]), full, bare)
+        typical = _calibration(plain["typical"]) if "typical" in plain else None
+        return Model(plain["target"], plain["unit"], learned, tuple(plain["optional"]), full, bare, typical)
     except (KeyError, TypeError) as error:
         raise NotTrusted(
             f"{DESCRIPTION} is not what this version writes ({error}); publish the bundle again"

@@ -25,6 +25,8 @@ Floats = npt.NDArray[np.float64]
 
 # What share of single predictions the interval should hold.
 COVERAGE = 0.9
+# What is said to answer a row that a change is asked of and whose label before is not known.
+TYPICAL = "typical"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,15 @@ class Learned:
         answer = self.estimator.predict(self.design(rows))
         return self.scale.from_standard(answer, _before(rows, self.previous))
 
+    def starts(self, rows: pl.DataFrame) -> npt.NDArray[np.bool_]:
+        """Say of which rows a change is learned and the label before is not known."""
+        before = _before(rows, self.previous)
+        return np.zeros(rows.height, dtype=bool) if before is None else np.isnan(before)
+
+    def link_or_typical(self, rows: pl.DataFrame) -> Floats:
+        """Return predictions on the learned scale; of rows that start, which taught nothing, the same for all."""
+        return np.where(self.starts(rows), self.scale.start, self.link(rows))
+
     def scored_by(self, rows: pl.DataFrame) -> list[str] | None:
         """Return which part of a chain answers each row; None where one estimator answers all."""
         return self.estimator.scored_by(self.design(rows)) if isinstance(self.estimator, Chained) else None
@@ -67,7 +78,10 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Model:
-    """What a bundle ships for one target. Rows with most optional features missing have a calibration of their own."""
+    """What a bundle ships for one target. Rows with most optional features missing have a calibration of their own.
+
+    So have those whose label before is not known, where a change is learned: ``typical``; None in models made before.
+    """
 
     target: str
     unit: str
@@ -75,6 +89,7 @@ class Model:
     optional: tuple[str, ...]
     full: Calibration
     bare: Calibration
+    typical: Calibration | None = None
 
     def predict(self, rows: pl.DataFrame) -> Floats:
         """Return the conditional median, in the target's unit."""
@@ -86,17 +101,28 @@ class Model:
 
     def score(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return ``predicted``, ``expected``, ``low`` and ``high`` per row, in the target's unit."""
-        link, scale = self.learned.link(rows), self.learned.scale
-        bare = mostly_missing(rows, self.optional)
-        columns = {}
-        for kind, calibration in (("full", self.full), ("bare", self.bare)):
-            low, high = calibration.band.around(link)
-            correction = calibration.correction
-            columns[kind] = np.column_stack(
-                [correction.median(link, scale), correction.mean(link, scale), scale.label(low), scale.label(high)]
-            )
-        chosen = np.where(bare[:, None], columns["bare"], columns["full"])
+        link = self.learned.link_or_typical(rows) if self.typical else self.learned.link(rows)
+        chosen = np.where(
+            mostly_missing(rows, self.optional)[:, None], self._said(link, self.bare), self._said(link, self.full)
+        )
+        if self.typical:
+            chosen = np.where(self.learned.starts(rows)[:, None], self._said(link, self.typical), chosen)
         return pl.DataFrame(chosen, schema=["predicted", "expected", "low", "high"])
+
+    def scored_by(self, rows: pl.DataFrame) -> list[str] | None:
+        """Return what answers each row: the typical, a part of a chain, or the algorithm; None if always that one."""
+        by = self.learned.scored_by(rows)
+        if self.typical is None:
+            return by
+        names = by or [self.learned.algorithm] * rows.height
+        return [TYPICAL if starts else name for starts, name in zip(self.learned.starts(rows), names, strict=True)]
+
+    def _said(self, link: Floats, calibration: Calibration) -> Floats:
+        scale, correction = self.learned.scale, calibration.correction
+        low, high = calibration.band.around(link)
+        return np.column_stack(
+            [correction.median(link, scale), correction.mean(link, scale), scale.label(low), scale.label(high)]
+        )
 
 
 @dataclass(frozen=True)

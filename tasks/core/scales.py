@@ -18,7 +18,8 @@ Floats = npt.NDArray[np.float64]
 # The log scale bends at this share of the typical label: without it, labels of 1 to 10 where millions are typical
 # would weigh as much as all the rest, and an error nobody cares about would steer the fit.
 UNIT_SHARE = 0.1
-# Beyond the labels seen in training by so many standard deviations, a prediction is cut.
+# Beyond the labels (where a change is learned: the changes) seen in training by so many standard deviations, a
+# prediction is cut.
 REACH = 0.5
 
 
@@ -29,7 +30,8 @@ class Scale:
     Nothing in the target's unit is below ``least`` or above ``most``, where the target has limits.
 
     Where a change is learned, ``center`` and ``spread`` are the change's, and ``start`` is the link changed from where
-    the label *before* is not known.
+    the label *before* is not known. ``low`` and ``high`` cut the change where ``cuts_change``, else the label: models
+    made before there was a choice cut the label.
     """
 
     log: bool
@@ -40,6 +42,7 @@ class Scale:
     high: float
     start: float = 0.0
     chance: bool = False
+    cuts_change: bool = False
     least: float | None = None
     most: float | None = None
 
@@ -67,7 +70,10 @@ class Scale:
 
     def from_standard(self, standard: Floats, before: Floats | None = None) -> Floats:
         """Return a learner's answer on the learned scale, cut to what was seen."""
-        return np.clip(standard * self.spread + self.center + self.base(before), self.low, self.high)
+        learned, base = standard * self.spread + self.center, self.base(before)
+        if self.cuts_change:
+            return np.clip(learned, self.low, self.high) + base
+        return np.clip(learned + base, self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -115,13 +121,12 @@ def fit_scale(target: Target, label: Floats, unit: float, before: Floats | None 
     if target.limits:
         bare = replace(bare, least=target.limits[0], most=target.limits[1])
     link = bare.link(label)
-    spread = float(link.std()) or 1.0
-    low, high = float(link.min() - REACH * spread), float(link.max() + REACH * spread)
-    if before is None:
-        return replace(bare, center=float(link.mean()), spread=spread, low=low, high=high)
-    started = replace(bare, start=float(link.mean()), low=low, high=high)
-    change = link - started.base(before)
-    return replace(started, center=float(change.mean()), spread=float(change.std()) or 1.0)
+    if before is not None:
+        bare = replace(bare, start=float(link.mean()), cuts_change=True)
+    learned = link - bare.base(before)
+    spread = float(learned.std()) or 1.0
+    low, high = float(learned.min() - REACH * spread), float(learned.max() + REACH * spread)
+    return replace(bare, center=float(learned.mean()), spread=spread, low=low, high=high)
 
 
 def fit_correction(

@@ -125,7 +125,8 @@ class Published:
 def answers(rows: pl.DataFrame, models: Mapping[str, Model]) -> pl.DataFrame:
     """Return for every target its median and the ends of its interval: ``<target>``, ``_low`` and ``_high``.
 
-    Where a chain of models answers, ``<target>_by`` says which of them answered the row. Where aspects
+    Where a chain of models answers, or what is typical where no label before is known, ``<target>_by`` says what
+    answered the row. Where aspects
     are weighed, ``<target>_aspect_<aspect>`` is what that aspect alone would answer.
     """
     return pl.concat([_answered(block, models) for block in rows.iter_slices(BLOCK_ROWS)])
@@ -199,7 +200,7 @@ def _answered(rows: pl.DataFrame, models: Mapping[str, Model]) -> pl.DataFrame:
     for target, model in models.items():
         said = model.score(rows)
         found.append(said.select(said[name].alias(to) for name, to in zip(MODEL_SAYS, columns_of(target), strict=True)))
-        by = model.learned.scored_by(rows)
+        by = model.scored_by(rows)
         if by is not None:
             found.append(pl.DataFrame({f"{target}_by": by}, schema={f"{target}_by": pl.String}))
         found.append(aspect_columns(model, rows))

@@ -29,6 +29,8 @@ Floats = npt.NDArray[np.float64]
 
 # The choice among candidates needs no more rows than this; the winner is fitted on all of them.
 ROWS_MOST = 20_000
+# The column of out-of-fold predictions that says where a change is learned and the value before is not known.
+STARTS = "starts"
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,8 @@ def out_of_fold(
 
     Columns: ``row``, ``repeat``, ``fold``, ``actual``, ``predicted`` (median), ``expected`` (mean), ``baseline``
     (the best naive guess), and ``link``, ``link_bare`` (with only what is always known), ``link_actual`` on the
-    learned scale. Where the target has a previous value, ``last_value`` and ``link_last_value`` as well.
+    learned scale, and ``starts`` (a change is learned and the value before is not known). Where the target has one,
+    ``last_value`` and ``link_last_value`` as well.
     """
     unit = label_unit(target, numbers(train[target.column]))
     return in_unit(
@@ -137,7 +140,7 @@ def answers(
         learned = teach(each.material, candidate, threads=threads, device=device, checkpoints=checkpoints)
         rows = each.judged.height
         actual = numbers(each.judged[target.column])
-        links = learned.link(each.asked)
+        links = learned.link_or_typical(each.asked)
         part = {
             "row": each.judged["_row"],
             "repeat": np.full(rows, each.fold.repeat),
@@ -146,6 +149,7 @@ def answers(
             "link": links[:rows],
             "link_bare": links[rows:],
             "link_actual": learned.scale.link(actual),
+            STARTS: learned.starts(each.judged),
         }
         yield pl.DataFrame(part | dict(each.guesses))
 

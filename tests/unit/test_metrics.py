@@ -149,9 +149,25 @@ def test_a_share_is_as_sure_as_units_that_differ_make_it():
 def test_a_conformal_band_takes_the_ranks_that_finite_samples_need():
     residuals = np.arange(1.0, 20.0)
     band = conformal_band(np.zeros(19), residuals, 0.9)
-    assert (band.edges, band.lows, band.highs) == ((), (1.0,), (19.0,))
+    assert (band.edges, band.lows, band.highs) == ((), pytest.approx((1.0,)), pytest.approx((19.0,)))
     low, high = band.around(np.array([100.0]))
-    assert (low[0], high[0]) == (101.0, 119.0)
+    assert (low[0], high[0]) == pytest.approx((101.0, 119.0))
+
+
+def test_the_last_bits_of_a_number_do_not_decide_whether_a_band_without_width_holds():
+    chance = np.random.default_rng(3)
+    truth = np.full(60, 1e6)
+    predicted, asked = (truth * (1 + chance.uniform(-1e-13, 1e-13, 60)) for _ in range(2))
+    low, high = conformal_band(predicted, truth - predicted, 0.9).around(asked)
+    assert ((low <= truth) & (truth <= high)).all() and (high - low < 0.01).all()
+
+
+@pytest.mark.parametrize("few", [0, 100])
+def test_predictions_that_are_mostly_equal_are_one_bin(few):
+    predicted = np.repeat([0.0, 1.0], [few, 300 - few])
+    residuals = np.where(predicted > 0, np.tile([-1.0, 0.0, 1.0], 100), 5.0)
+    low, high = conformal_band(predicted, residuals, 0.9).around(np.ones(1))
+    assert (low[0], high[0]) == pytest.approx((0.0, 2.0), abs=1e-6)
 
 
 def test_a_band_is_wider_where_residuals_are_wider_and_holds_its_share():
