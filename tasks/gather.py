@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,13 +19,15 @@ from tasks.adapters.landing import Landed, dealt_with, landed
 from tasks.adapters.lock import workload_lock
 from tasks.core.deliveries import Delivery
 from tasks.core.digests import digest_of
-from tasks.errors import SourceUnusable
+from tasks.errors import Conflict, SourceUnusable
 from tasks.patience import patient
 
 SENDING_SECONDS = 60
 # Longer than any delivery takes: whoever comes second finds all of it known.
 WAITING_SECONDS = 900
 NAMED = 3
+# Another home may be at work on a backlog of its own; so many times in a row is no coincidence.
+TRIES = 20
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class Arrived:
 def take_in(workload: str, place: str, lateness_hours: float) -> Arrived:
     """Return what came of every file at *place* that was not known; each is taken in once, whatever it is called.
 
-    A file that is no table keeps no other from being taken in. Of two at once in one home, the second waits. No file
+    A file that is no table keeps no other from being taken in. Of two at once in one home, the second waits; of two
+    homes on one store, each takes in what the other has not. No file
     makes rows of another that lies there with it late, killed in between or not.
     """
     taken, refused = [], []
@@ -49,11 +52,11 @@ def take_in(workload: str, place: str, lateness_hours: float) -> Arrived:
         for file in landed(store(), workload, place, landed_in):
             try:
                 if not deliveries.is_known(store(), workload, file.digest):
-                    # Read where there is news only, and once: nobody else takes anything in meanwhile.
+                    # Read where there is news only, and once as long as no other home takes anything in.
                     backlog = backlog or deliveries.begin(store(), workload, place, lateness_hours)
-                    new = _taken(workload, file, backlog)
-                    backlog = backlog.after(new) if new else backlog
-                    taken += [new] if new else []
+                    after = _taken(workload, file, backlog)
+                    taken += [after.before[file.digest]] if after else []
+                    backlog = after or backlog
             except SourceUnusable as error:
                 refused.append(f"{file.name}: {_without(file.path, str(error))}")
             else:
@@ -102,9 +105,16 @@ def _alone(workload: str) -> AbstractContextManager[None]:
     return workload_lock(root() / "locks", f"{workload}-gather", "gather", WAITING_SECONDS)
 
 
-def _taken(workload: str, file: Landed, backlog: Backlog) -> Delivery | None:
-    with scratch(workload, "deliver") as room:
-        return deliveries.take(store(), workloads.get(workload), file, backlog, room, now=datetime.now(UTC))
+def _taken(workload: str, file: Landed, backlog: Backlog) -> Backlog | None:
+    """Take *file* in, anew where another home was first; None if it was taken in already."""
+    for _ in range(TRIES):
+        with suppress(Conflict), scratch(workload, "deliver") as room:
+            return deliveries.take(store(), workloads.get(workload), file, backlog, room, now=datetime.now(UTC))
+        backlog = deliveries.anew(store(), workload, backlog)
+    raise Conflict(
+        f"{workload}: {TRIES} times another home took something in while {file.name} was to be; run again, "
+        "what was taken in stands"
+    )
 
 
 def _without(path: Path, said: str) -> str:

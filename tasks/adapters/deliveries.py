@@ -1,8 +1,10 @@
 """Files that landed, each taken in exactly once by the digest of its bytes, and what was taken as a source.
 
-The record ``deliveries/<workload>/<digest>.json``, created if absent, is the commit point: before it, all is named by
-content and may be done again; after it, the file is known under any name. The folder that others read as a source holds
-one Parquet file per delivery and follows from the records.
+The commit point is the turn, ``turns/<workload>.json``, which holds the newest delivery: it is replaced only by who has
+looked at all that came before, so that no two homes take in the same row. Before it, all is named by content and may be
+done again. The record ``deliveries/<workload>/<digest>.json`` follows, made by the next reader where the writer was
+killed; after it, the file is known under any name. The folder that others read as a source holds one Parquet file per
+delivery and follows from the records.
 
 Files that lie there together are a backlog, all held against one watermark, that of its beginning. It is noted while
 the backlog is under way, so that one killed and begun again sets aside what it would have set aside.
@@ -38,14 +40,14 @@ BEGUN = TypeAdapter(dict[str, str])
 
 @dataclass(frozen=True)
 class Backlog:
-    """What files that lie there together are held against: all that was taken in before each, and one watermark."""
+    """What files that lie there together are held against: all that was taken in before each, and one watermark.
+
+    ``turn`` is the version of the newest delivery, the last of all *before*; None where there is none.
+    """
 
     before: Mapping[str, Delivery]
+    turn: str | None
     watermark: datetime | None
-
-    def after(self, delivery: Delivery) -> Backlog:
-        """Return the backlog with *delivery* taken in; its watermark stays."""
-        return replace(self, before={**self.before, delivery.digest: delivery})
 
 
 def known(store: Store, workload: str) -> dict[str, Delivery]:
@@ -53,9 +55,14 @@ def known(store: Store, workload: str) -> dict[str, Delivery]:
 
     An index beside the records spares reading each of them; it follows from them and may be deleted.
     """
+    _settle(store, workload)
+    return _recorded(store, workload)
+
+
+def _recorded(store: Store, workload: str) -> dict[str, Delivery]:
     keys = list(store.list(f"deliveries/{workload}/"))
     indexed = _indexed(store, workload)
-    found = {_digest_in(key): indexed.get(_digest_in(key)) or _record(store, key) for key in keys}
+    found = {_digest_in(key): indexed.get(_digest_in(key)) or _read(store, key) for key in keys}
     if found.keys() != indexed.keys():
         store.put(_index(workload), canonical_json(list(found.values())))
     return found
@@ -68,7 +75,8 @@ def is_known(store: Store, workload: str, digest: str) -> bool:
 
 def begin(store: Store, workload: str, place: str, lateness_hours: float) -> Backlog:
     """Return what the files at *place* are held against; one that was begun and never ended goes on as it began."""
-    before = known(store, workload)
+    turn = _settle(store, workload)
+    before = _recorded(store, workload)
     begun = {"newest": deliveries.newest_of(before.values())}
     try:
         store.put(_begun(workload, place), canonical_json(begun), if_absent=True)
@@ -76,7 +84,13 @@ def begin(store: Store, workload: str, place: str, lateness_hours: float) -> Bac
         # Gone again where another home ended it just now.
         with suppress(HomeDamaged):
             begun = BEGUN.validate_json(read_bytes(store, _begun(workload, place)))
-    return Backlog(before, deliveries.watermark(begun["newest"], lateness_hours))
+    return Backlog(before, turn, deliveries.watermark(begun["newest"], lateness_hours))
+
+
+def anew(store: Store, workload: str, backlog: Backlog) -> Backlog:
+    """Return the *backlog* with what others took in since; its watermark stays."""
+    turn = _settle(store, workload)
+    return replace(backlog, before=_recorded(store, workload), turn=turn)
 
 
 def end(store: Store, workload: str, place: str) -> None:
@@ -86,9 +100,10 @@ def end(store: Store, workload: str, place: str) -> None:
 
 def take(
     store: Store, spec: Workload, file: Landed, backlog: Backlog, folder: Path, *, now: datetime
-) -> Delivery | None:
-    """Take *file* of the *backlog* in and return what came of it; None if it was taken in already.
+) -> Backlog | None:
+    """Take *file* of the *backlog* in and return what the next is held against; None if it was taken in already.
 
+    Raises Conflict where another home took something in since, which may hold the same rows: look at it ``anew``.
     *folder* is scratch. What nobody has been told of is marked before the record is made, so that a kill right after
     it leaves nobody ignorant; see ``untold``. Raises SourceUnusable for a file without rows, or that is no table.
     """
@@ -100,10 +115,10 @@ def take(
     delivery = _kept(store, spec, file, sorted_out, folder, backlog.watermark, now)
     with suppress(AlreadyExists):
         store.put(_mark(spec.name, file.digest), b"{}", if_absent=True)
-    with suppress(AlreadyExists):
-        store.put(_key(spec.name, file.digest), canonical_json(delivery), if_absent=True)
-        return delivery
-    return None
+    written, turn = canonical_json(delivery), backlog.turn
+    turn = store.put(_turn(spec.name), written, if_absent=turn is None, if_match=turn).version
+    _record(store, delivery)
+    return replace(backlog, before={**backlog.before, file.digest: delivery}, turn=turn)
 
 
 def untold(store: Store, workload: str) -> list[Delivery]:
@@ -112,7 +127,7 @@ def untold(store: Store, workload: str) -> list[Delivery]:
     One that was marked and never recorded is left for when it is.
     """
     marked = (_key(workload, _digest_in(mark)) for mark in store.list(f"untold/{workload}/"))
-    return [_record(store, key) for key in marked if store.head(key) is not None]
+    return [_read(store, key) for key in marked if store.head(key) is not None]
 
 
 def told(store: Store, delivery: Delivery) -> None:
@@ -134,6 +149,22 @@ def gather(store: Store, workload: str, to: Path) -> int:
 def taken(store: Store, workload: str) -> list[Path]:
     """Return files with all rows that were ever taken in, in the order of the deliveries' digests."""
     return [blob_path(store, each.taken) for each in known(store, workload).values() if each.rows_taken]
+
+
+def _settle(store: Store, workload: str) -> str | None:
+    """See that the newest delivery has its record, and return the version of the turn; None where there is none yet."""
+    turn = store.head(_turn(workload))
+    if turn is None:
+        return None
+    newest = _read(store, _turn(workload))
+    if not is_known(store, workload, newest.digest):
+        _record(store, newest)
+    return turn.version
+
+
+def _record(store: Store, delivery: Delivery) -> None:
+    with suppress(AlreadyExists):
+        store.put(_key(delivery.workload, delivery.digest), canonical_json(delivery), if_absent=True)
 
 
 def _known_rows(store: Store, spec: Workload, backlog: Backlog, landed: pl.DataFrame) -> pl.DataFrame:
@@ -181,6 +212,10 @@ def _mark(workload: str, digest: str) -> str:
     return f"untold/{workload}/{digest}.json"
 
 
+def _turn(workload: str) -> str:
+    return f"turns/{workload}.json"
+
+
 def _begun(workload: str, place: str) -> str:
     return f"backlogs/{workload}/{digest_of({'place': place})}.json"
 
@@ -193,7 +228,7 @@ def _digest_in(key: str) -> str:
     return key.rpartition("/")[2].removesuffix(".json")
 
 
-def _record(store: Store, key: str) -> Delivery:
+def _read(store: Store, key: str) -> Delivery:
     try:
         return DELIVERY.validate_json(read_bytes(store, key))
     except ValidationError as error:

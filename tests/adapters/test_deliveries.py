@@ -56,9 +56,9 @@ class Dock:
         done, place = [], place or self.place
         backlog = deliveries.begin(self.store, "video_stats", place, lateness_hours)
         for each in landed(self.store, "video_stats", place, self.scratch):
-            new = deliveries.take(self.store, VIDEO_STATS, each, backlog, self.scratch, now=NOW)
-            backlog = backlog.after(new) if new else backlog
-            done += [new] if new else []
+            after = deliveries.take(self.store, VIDEO_STATS, each, backlog, self.scratch, now=NOW)
+            done += [after.before[each.digest]] if after else []
+            backlog = after or backlog
             dealt_with(self.store, "video_stats", each)
         deliveries.end(self.store, "video_stats", place)
         deliveries.gather(self.store, "video_stats", self.to)
@@ -182,7 +182,7 @@ def test_known_rows_are_read_of_the_deliveries_of_that_time_alone(folder_dock: D
         assert may_share(replace(taken, **times), rows, datetime(2026, 6, watermark, tzinfo=UTC)) == shares
 
 
-def test_one_killed_before_its_record_is_taken_in_by_the_next_and_one_killed_after_is_laid_out(
+def test_one_killed_before_its_turn_is_taken_in_by_the_next_and_one_killed_after_is_laid_out(
     dock: Dock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dock.land("a.csv", ("v", "2026-06-10 10:00:00", 9))
@@ -190,7 +190,7 @@ def test_one_killed_before_its_record_is_taken_in_by_the_next_and_one_killed_aft
     with monkeypatch.context() as patched:
 
         def killed(key, *rest, **how):
-            if key.startswith("deliveries/video_stats/"):
+            if key.startswith("turns/"):
                 raise KeyboardInterrupt
             return put(key, *rest, **how)
 
@@ -268,7 +268,8 @@ def test_whether_a_file_is_known_costs_no_read_and_all_that_came_before_one(fold
     dock.store = store = Counted(dock.folder.parent / "store")
     (found,) = {deliveries.is_known(store, "video_stats", each.digest) for each in landing_of(dock)}
     assert found and store.opened == []
-    assert len(deliveries.known(store, "video_stats")) == 6 and store.opened == ["deliveries/video_stats.json"]
+    assert len(deliveries.known(store, "video_stats")) == 6
+    assert store.opened == ["turns/video_stats.json", "deliveries/video_stats.json"]
     before = deliveries.known(DirectoryStore(store.root), "video_stats")
     store.delete("deliveries/video_stats.json")
     assert deliveries.known(store, "video_stats") == before
@@ -301,9 +302,24 @@ def test_killed_at_any_write_each_row_is_laid_out_once_and_each_delivery_told_of
         assert deliveries.untold(dock.store, "video_stats") == []
         if not died:
             break
-    # A backlog that begins and ends; a taken and an aside blob, a mark, a record, and an index each; two marks that go,
-    # and two notes of a store's.
-    assert dies_at > (14 if lands_in == "store" else 12)
+    # A backlog that begins and ends; a taken and an aside blob, a mark, a turn, a record, and an index each; two marks
+    # that go, and two notes of a store's.
+    assert dies_at > (16 if lands_in == "store" else 14)
+
+
+def test_what_had_its_turn_is_laid_out_and_told_of_though_its_file_is_gone_before_it_is_recorded(
+    folder_dock: Dock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dock, heard = folder_dock, []
+    dock.land("a.csv", ("v", "2026-06-10 10:00:00", 9))
+    with monkeypatch.context() as patched:
+        patched.setattr(deliveries, "_record", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            dock.take()
+    (dock.folder / "a.csv").unlink()
+    deliveries.gather(dock.store, "video_stats", dock.to)
+    dock.tell(heard)
+    assert dock.rows == [("v", 10, 9)] and len(heard) == 1
 
 
 def test_an_object_is_fetched_once_and_known_in_a_folder_as_well(s3_dock: Dock) -> None:
@@ -372,6 +388,31 @@ def test_of_two_that_take_in_at_once_each_file_and_each_row_is_taken_in_by_one(d
     taken = [each for arrived in both for each in arrived.taken]
     assert len(taken) == 4 and sum(each.rows_taken for each in taken) == 5 and sum(each.known for each in taken) == 3
     assert gathering().taken == ()
+
+
+def test_of_two_homes_on_one_store_that_take_in_at_once_each_row_is_taken_in_by_one(
+    dock: Dock, gathering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Dock(make(dock.folder.parent / "other"))
+    other.store, read = dock.store, deliveries.read_source
+    other.land("b.csv", ("v", "2026-06-10 10:00:00", 9), ("v", "2026-06-12 10:00:00", 12))
+    dock.land("a.csv", ("v", "2026-06-10 10:00:00", 9), ("v", "2026-06-11 10:00:00", 11))
+    theirs: list[Delivery] = []
+
+    def overtaken(*asked: object) -> object:
+        monkeypatch.setattr(deliveries, "read_source", read)
+        theirs.extend(other.take())
+        return read(*asked)
+
+    monkeypatch.setattr(deliveries, "read_source", overtaken)
+    ours = gathering().taken
+    assert [(each.rows_taken, each.known) for each in (*theirs, *ours)] == [(2, 0), (1, 1)]
+    assert len(deliveries.known(dock.store, "video_stats")) == 2
+
+
+def make(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
 @pytest.mark.parametrize("killed_after", [0, 1, 9])
