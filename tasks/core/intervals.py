@@ -73,9 +73,13 @@ def widening(units: int, confidence: float) -> float:
     Student's t for the normal quantile, and n / (n − 1): half of it because draws divide by n (Hesterberg 2015), the
     rest, as in HC3 (MacKinnon and White 1985), because units are not alike. 1 for many units.
     """
+    return _student(units, confidence) * units / (units - 1)
+
+
+def _student(units: int, confidence: float) -> float:
+    """Return by how much further off Student's t is than the normal, where *units* tell the spread."""
     share = 0.5 + confidence / 2
-    factor = scipy.special.stdtrit(units - 1, share) / NormalDist().inv_cdf(share)
-    return float(factor * units / (units - 1))
+    return float(scipy.special.stdtrit(units - 1, share)) / NormalDist().inv_cdf(share)
 
 
 def wilson(hits: int, rows: int, confidence: float) -> Interval:
@@ -87,15 +91,18 @@ def share_of_units(hits: Floats, rows: Floats, confidence: float) -> Interval:
     """Return Σ *hits* / Σ *rows* with its Wilson interval, for as many rows as the units they belong to are worth.
 
     Rows of one unit miss together: that many independent ones have the ratio's variance between units (Kish's effective
-    sample size, 1965; Dean and Pagano 2015). Where the units do not differ at all, each is worth one row.
+    sample size, 1965; Dean and Pagano 2015), and fewer where few units tell that variance (Student's t for the normal:
+    Korn and Graubard 1998). Where the units do not differ at all, each is worth one row.
     """
     total, units = float(rows.sum()), len(rows)
     share = float(hits.sum()) / total
     if units == total:
         return _wilson(share, total, confidence)
     between = float(np.sum((hits - share * rows) ** 2)) * units / max(units - 1, 1) / total**2
-    worth = share * (1 - share) / between if between > 1e-12 else units
-    return _wilson(share, min(worth, total), confidence)
+    if between <= 1e-12:
+        return _wilson(share, units, confidence)
+    worth = min(share * (1 - share) / between, total)
+    return _wilson(share, worth / _student(units, confidence) ** 2, confidence)
 
 
 def _wilson(share: float, rows: float, confidence: float) -> Interval:

