@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.core.learners import stages
+from tasks.core.learners import fitting, stages
 from tasks.core.learners.niches import Grounds, raise_niches
 from tasks.core.learners.stages import Stage, fine_tune, ladder, loss_over
 from tests.tiny_network import begun, course, joined, rows
@@ -54,6 +54,15 @@ def test_weights_that_a_stage_does_not_thaw_stay_as_they_are_to_the_last_bit():
         "head.weight": False,
         "head.bias": False,
     }
+
+
+def test_a_stage_learns_at_its_own_rate_and_for_its_own_epochs():
+    by_stage = tuned(begun(), (Stage("all", ("",), 0.01, 3),))
+    alone = course(rate=0.01, epochs=3, cosine=True)
+    taught, stop = rows(100, 3, turned), rows(50, 4, turned)
+    by_hand = fitting.fit(alone, begun(), taught, stop, device="cpu", seed=7, key="alone", checkpoints=None)
+    assert by_stage.epochs == 3 and by_stage.best_loss == by_hand.best_loss
+    assert all(torch.equal(by_stage.weights[name], each) for name, each in by_hand.weights.items())
 
 
 def test_a_stage_that_gets_no_better_leaves_no_trace():
