@@ -105,8 +105,9 @@ def span(spec: Workload, rows: pl.DataFrame) -> Span:
     """Return the first and the last moment of the rows, and how many have none."""
     at = rows[spec.event_time]
     first, last = at.min(), at.max()
-    dated = (first, last) if isinstance(first, datetime) and isinstance(last, datetime) else (None, None)
-    return Span(*dated, at.null_count())
+    if isinstance(first, datetime) and isinstance(last, datetime):
+        return Span(first, last, at.null_count())
+    return Span(None, None, at.null_count())
 
 
 def may_share(delivery: Delivery, rows: Span, watermark: datetime | None) -> bool:
