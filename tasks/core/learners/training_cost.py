@@ -55,10 +55,10 @@ def cost(network: Network, asked: Any, batch: int, device: Device, clock: Clock)
     began = clock()
     epoch.go()
     seconds = clock() - began
+    peak = torch.cuda.max_memory_allocated() / MIB if device == "cuda" else None
     words = compiling(network, few.on(device), device, clock), recomputing(network, few.on(device), clock)
     if device == "cpu":
         return Cost(device, count(asked), batch, seconds, *words)
-    peak = torch.cuda.max_memory_allocated() / MIB
     most = capacity.largest(lambda rows: _step(network.forward, _held(network, device), _of(taught, rows).on(device)))
     return Cost(device, count(asked), batch, seconds, *words, peak, _busy(epoch, clock), most)
 
