@@ -88,7 +88,7 @@ def _taught(model: Model, asked: Any, batch: int, device: Device) -> list[str]:
     found = [cost(network, asked, batch, each, time.perf_counter) for each in devices]
     lines = [
         f"an epoch of {each.rows:,} rows by {each.batch} on {each.device} takes {each.epoch_seconds:.3g} s; "
-        f"compiling {each.compiled}"
+        f"compiling {each.compiled}; working layers out again {each.recomputed}"
         for each in found
     ]
     lines += [

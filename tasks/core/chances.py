@@ -117,7 +117,7 @@ def recalibration(
     logit = _logit(chance)
     draw = partial(_drawn, actual, logit, units, confidence=confidence, seed=seed)
     (shift,), _ = _fitted(np.ones((logit.size, 1)), actual, logit)
-    known = replace(known, odds=draw((float(shift), 1.0), _odds))
+    known = replace(known, odds=draw((float(shift), 1.0), _odds, least=0.0))
     if float(logit.std()) < SPREAD_LEAST:
         return replace(known, reason="one chance is said of every row")
     (offset, slope), settled = _fitted(np.column_stack([np.ones_like(logit), logit]), actual)
@@ -135,12 +135,14 @@ def _drawn(
     *,
     confidence: float,
     seed: int,
+    least: float = -np.inf,
 ) -> Interval:
     chance = 1 / (1 + np.exp(-(curve[0] + curve[1] * logit)))
     miss, weight = actual - chance, chance * (1 - chance)
     terms = np.column_stack([miss, miss * logit, weight, weight * logit, weight * logit**2])
     sums = entity_sums(terms, units)
-    return bootstrap(sums, lambda totals: step(totals, curve), confidence=confidence, seed=seed)
+    limits = (least, np.inf)
+    return bootstrap(sums, lambda totals: step(totals, curve), confidence=confidence, seed=seed, limits=limits)
 
 
 def _odds(totals: Floats, curve: tuple[float, float]) -> Floats:

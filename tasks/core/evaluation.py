@@ -107,8 +107,7 @@ def evaluate(
 
 
 def golden(rows: pl.DataFrame, model: Model, n: int = 20) -> dict[str, Any]:
-    """Return *n* rows as plain JSON values with what *model* answers; every fourth without its optional features
-    and the value before.
+    """Return *n* rows as plain JSON values with what *model* answers; every fourth without what may be missing.
 
     Whoever loads the model later, elsewhere, checks that it still says the same.
     """

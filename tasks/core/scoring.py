@@ -125,9 +125,9 @@ class Published:
 def answers(rows: pl.DataFrame, models: Mapping[str, Model]) -> pl.DataFrame:
     """Return for every target its median and the ends of its interval: ``<target>``, ``_low`` and ``_high``.
 
-    Where a chain of models answers, or what is typical where no label before is known, ``<target>_by`` says what
-    answered the row. Where aspects
-    are weighed, ``<target>_aspect_<aspect>`` is what that aspect alone would answer.
+    Where a chain of models answers, or what is typical where no label before is known, ``<target>_by`` says which of
+    them answered the row. Where aspects are weighed, ``<target>_aspect_<aspect>`` is what that aspect alone would
+    answer.
     """
     return pl.concat([_answered(block, models) for block in rows.iter_slices(BLOCK_ROWS)])
 

@@ -18,13 +18,16 @@ STARTS_LEAST = 40
 
 
 def set_apart(known: pl.DataFrame, learned: Learned) -> tuple[pl.DataFrame, Calibration | None]:
-    """Return the out-of-fold rows that do not start, and what is typical of those that do; None without a change."""
+    """Return the out-of-fold rows that do not start, and what is typical of those that do; None without a change.
+
+    Where every row starts, there are no others to learn from: all are returned.
+    """
     if not learned.previous:
         return known, None
     first, others = known.filter(STARTS), known.filter(~pl.col(STARTS))
     actual = (first if first.height >= STARTS_LEAST else known)["link_actual"].to_numpy()
     link = np.full(actual.size, learned.scale.start)
-    return others, calibrate(link, actual, log=learned.scale.log)
+    return others if others.height else known, calibrate(link, actual, log=learned.scale.log)
 
 
 def starting(model: Model, holdout: pl.DataFrame, predictions: pl.DataFrame) -> tuple[Table, ...]:

@@ -168,7 +168,7 @@ class Gate:
     confidence: float = 0.95
     # A chance fails whose odds, or whose stretch, are surely off by more than this factor; it passes where they are
     # surely off by no more than its square (0134).
-    max_chance_factor: float = 1.35
+    max_chance_factor: float = 1.4
     # A fit of one feature on the target, on log ranks, above this is a copy of the target and not a predictor.
     leak_r2: float = 0.98
     # Share of rows in which target / feature is one constant (±1 %) above which the feature is a multiple of it.

@@ -32,7 +32,7 @@ from tasks.errors import (
 from tests import watchdog
 from tests.command_line import CommandLine, said_plainly
 from tests.emulators import free_port
-from tests.emulators.completions import SAID, good
+from tests.emulators.completions import SAID, good, status
 from tests.enriching import KEY, TEXTS
 
 ROOT = Path(__file__).parents[2]
@@ -188,6 +188,21 @@ def test_a_provider_without_a_price_is_refused_and_one_from_the_settings_answers
     settings.cache_clear()
     with pytest.raises(BadRequest, match="PRIMARY__PRICE_OUT: Field required"):
         settings()
+
+
+def test_the_command_keeps_its_breakers_in_the_home_and_leaves_a_provider_alone_the_next_time(
+    world, server, monkeypatch
+):
+    configure(monkeypatch, URL=server.url)
+    for name, value in {"ATTEMPTS": "1", "BREAKER_FAILURES": "1", "BREAKER_SECONDS": "86400"}.items():
+        monkeypatch.setenv(f"GREENLIGHT_ENRICH__{name}", value)
+    settings.cache_clear()
+    server.otherwise = status(500)
+    for told in ("no provider answers", "left alone after failures"):
+        with pytest.raises(Unreachable, match=told), analysing("providers", Decimal(1)) as chain:
+            enrich(world.asked(), chain, lambda _: None)
+    assert server.asked == [TEXTS[0]]
+    assert (world.folder / "home" / "enrichment" / "breakers.sqlite").is_file()
 
 
 @pytest.mark.slow  # two real processes

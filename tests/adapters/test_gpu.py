@@ -103,6 +103,7 @@ def test_what_teaching_a_network_costs_is_told_in_figures(request, device, monke
         monkeypatch.setattr(training_cost, "compiling", lambda *given: "was not asked about")
     told = training_cost.cost(LINE, Numbers(torch.ones(64, 3) * torch.arange(64.0)[:, None]), 16, device, perf_counter)
     assert (told.rows, told.batch, told.device) == (64, 16, device) and told.epoch_seconds > 0
+    assert told.recomputed == "is not known of this network"
     known = [told.peak_mib, told.busy_share, told.largest_batch]
     assert all(each is not None for each in known) if device == "cuda" else known == [None] * 3
 

@@ -133,10 +133,10 @@ def outcomes(of: tuple[int, int, float], curve: Curve, holdouts: int = 25) -> di
 @pytest.mark.parametrize("demo", DEMOS)
 def test_on_holdouts_of_the_demos_size_honest_chances_pass_and_those_with_doubled_logits_fail(demo):
     honest, doubled, shifted = (outcomes(demo, each) for each in (Curve(0, 1), Curve(0, 2), Curve(0.7, 1)))
-    # Of 200 such holdouts 82 % and 100 % pass, 92 % and 99 % fail, 98 % fail.
-    assert honest["pass"] >= 18 and "fail" not in honest
-    assert doubled["fail"] >= 22 and "pass" not in doubled
-    assert shifted["fail"] >= 24 and "pass" not in shifted
+    # Of 120 such holdouts 89 % and 100 % pass, 88 % and 98 % fail, 97 % and 95 % fail.
+    assert honest["pass"] >= 20 and "fail" not in honest
+    assert doubled["fail"] >= 20 and doubled.get("pass", 0) <= 1
+    assert shifted["fail"] >= 22 and "pass" not in shifted
 
 
 def test_few_rows_make_a_wide_interval_and_no_pass_or_fail_where_many_rows_tell():

@@ -123,6 +123,7 @@ def test_with_few_rows_that_start_all_labels_tell_what_is_typical():
     others, typical = set_apart(known, done.model.learned)
     low, high = typical.band.around(np.array([done.model.learned.scale.start]))
     assert others.height == 61 and low[0] < 10 and high[0] > 90
+    assert set_apart(known[:39], done.model.learned)[0].height == 39
 
 
 def test_a_change_and_back_is_the_label():

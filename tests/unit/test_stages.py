@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.core.learners import stages
-from tasks.core.learners.niches import Grounds, raise_niches
+from tasks.core.learners import fitting, stages
+from tasks.core.learners.niches import EPOCHS, Grounds, raise_niches
 from tasks.core.learners.stages import Stage, fine_tune, ladder, loss_over
 from tests.tiny_network import begun, course, joined, rows
 from tests.unit.test_lstm import Desk, Killed
@@ -39,8 +39,22 @@ def test_the_ladder_thaws_from_the_head_down_and_learns_slower_the_deeper_it_goe
         ("deeper", ("layer0.weight", "layer1.weight", "series.weight", "head.weight"), 0.1),
         ("all", NAMES, 0.03),
     ]
+    assert [each.epochs for each in found] == [1, 2, 2, 3]
     flat = ("first.weight", "head.weight")
     assert [each.name for each in ladder(flat, 1.0, 3)] == ["head only", "last layers"]
+
+
+def test_a_niche_of_a_network_with_two_layers_goes_through_four_stages_each_of_its_own_rate_and_epochs():
+    weights = begun()
+    found = ladder(weights, 1.0, EPOCHS)
+    assert [(each.name, each.rate, each.epochs) for each in found] == [
+        ("head only", 1.0, 4),
+        ("last layers", 0.3, 6),
+        ("deeper", 0.1, 8),
+        ("all", 0.03, 12),
+    ]
+    one_layer = [name for name in weights if not name.startswith("layer1.")]
+    assert [each.name for each in ladder(one_layer, 1.0, EPOCHS)] == ["head only", "last layers", "all"]
 
 
 def test_weights_that_a_stage_does_not_thaw_stay_as_they_are_to_the_last_bit():
@@ -56,6 +70,15 @@ def test_weights_that_a_stage_does_not_thaw_stay_as_they_are_to_the_last_bit():
     }
 
 
+def test_a_stage_learns_at_its_own_rate_and_for_its_own_epochs():
+    by_stage = tuned(begun(), (Stage("all", ("",), 0.01, 3),))
+    alone = course(rate=0.01, epochs=3, cosine=True)
+    taught, stop = rows(100, 3, turned), rows(50, 4, turned)
+    by_hand = fitting.fit(alone, begun(), taught, stop, device="cpu", seed=7, key="alone", checkpoints=None)
+    assert by_stage.epochs == 3 and by_stage.best_loss == by_hand.best_loss
+    assert all(torch.equal(by_stage.weights[name], each) for name, each in by_hand.weights.items())
+
+
 def test_a_stage_that_gets_no_better_leaves_no_trace():
     weights, wild = begun(), (Stage("all", ("",), 1.0, 2),)
     good = tuned(weights, ladder(weights, 0.05, 3))
@@ -66,7 +89,7 @@ def test_a_stage_that_gets_no_better_leaves_no_trace():
 
 def test_a_fine_tuning_that_was_killed_goes_on_to_the_same_weights_without_doing_a_stage_twice():
     weights = begun()
-    steps, desk = ladder(weights, 0.05, 2), Desk(last=5)
+    steps, desk = ladder(weights, 0.05, 6), Desk(last=5)
     whole = tuned(weights, steps)
     with pytest.raises(Killed):
         tuned(weights, steps, desk)
@@ -74,8 +97,8 @@ def test_a_fine_tuning_that_was_killed_goes_on_to_the_same_weights_without_doing
     resumed.update(desk)
     after = tuned(weights, steps, resumed)
     assert all(torch.equal(after.weights[name], whole.weights[name]) for name in weights)
-    # Two epochs and the stage's own note, four times; five of these were written before the kill.
-    assert resumed.written == 4 * 3 - 5 and not resumed
+    # Two, three, four and six epochs, and each stage's own note; five of these were written before the kill.
+    assert resumed.written == 2 + 3 + 4 + 6 + 4 - 5 and not resumed
 
 
 def test_a_niche_is_kept_only_where_it_is_surely_better_than_the_common_weights():

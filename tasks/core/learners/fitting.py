@@ -122,8 +122,7 @@ def fit(
     if checkpoints is not None:
         _take_up(state, checkpoints.read(key))
     while state.epoch < course.epochs and state.waited < course.patience:
-        _epoch(state, course, taught)
-        _look(state, course, stop)
+        _look(state, course, stop, _epoch(state, course, taught))
         if checkpoints is not None:
             checkpoints.write(key, _written(state))
     if checkpoints is not None:
@@ -167,7 +166,9 @@ def _begun(course: Course, weights: Mapping[str, torch.Tensor], device: Device, 
     return _State(own, moving, descent, chance, _copy(own))
 
 
-def _epoch(state: _State, course: Course, taught: Taught) -> None:
+def _epoch(state: _State, course: Course, taught: Taught) -> str:
+    """Go through all rows once; return where that ended."""
+    where = ""
     order = torch.randperm(len(taught.label), generator=state.chance).to(taught.label.device)
     if course.cosine:
         state.descent.rate = course.rate * 0.5 * (1 + math.cos(math.pi * state.epoch / course.epochs))
@@ -188,15 +189,16 @@ def _epoch(state: _State, course: Course, taught: Taught) -> None:
             what = f"the gradient is {length:.3g} long, at most {EXPLODED:g} is sound"
             raise _broke(course, what, where, "learn slower")
     state.epoch += 1
+    return where
 
 
-def _look(state: _State, course: Course, stop: Taught) -> None:
-    """Hold the epoch against the stopping rows."""
+def _look(state: _State, course: Course, stop: Taught, after: str) -> None:
+    """Hold the epoch that ended *after* a step against the stopping rows."""
     label = stop.label
     with torch.no_grad(), half(_device(label)):
         said = answered(course.forward, state.weights, stop.asked, len(label)).detach().float()
     loss = float(course.loss(said, label))
-    where = f"epoch {state.epoch}, over the {len(label)} rows that tell when to stop"
+    where = f"{after}, over the {len(label)} rows that tell when to stop"
     if not math.isfinite(loss):
         raise _broke(course, f"the loss is {loss}", where, "look for infinite or huge values in its inputs")
     spread, wanted = float(said.std()), DEAD * float(label.std())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -24,15 +24,20 @@ FP32 = "fp32"
 
 
 Answers = Callable[[Any], torch.Tensor]
+Forward = Callable[[Mapping[str, torch.Tensor], Any], torch.Tensor]
 
 
 @dataclass(frozen=True)
 class Network:
-    """Fitted weights and the function that answers with them: n answers to n rows of *question*."""
+    """Fitted weights and the function that answers with them: n answers to n rows of *question*.
+
+    ``frugal`` answers the same and keeps less for the slope, None where a network knows no such way.
+    """
 
     weights: Mapping[str, torch.Tensor]
-    forward: Callable[[Mapping[str, torch.Tensor], Any], torch.Tensor]
+    forward: Forward
     question: type
+    frugal: Forward | None = field(default=None, kw_only=True)
 
     def answer(self, asked: Any) -> torch.Tensor:
         """Return the answers of the weights as they were fitted."""

@@ -28,8 +28,9 @@ ROWS_LEAST, STOPS_LEAST, UNITS_LEAST = 100, 8, 12
 NICHES_MOST = 40
 # The chance that any niche at all is kept although none is better.
 RISK = 0.025
-# Per stage, at most: a niche has few rows, so an epoch is few steps, and in small batches at that.
-EPOCHS, BATCH = 10, 32
+# Of the last stage, at most, four to eight of those before: a niche has few rows, so an epoch is few steps, and in
+# small batches at that.
+EPOCHS, BATCH = 12, 32
 # Of a niche's stopping rows, every third unit tells when to stop, the others judge.
 THIRD = 3
 

@@ -21,6 +21,8 @@ from tasks.core.learners.lesson import Checkpoints, Device
 # What each stage learns at, as a share of the rate the network itself was fitted with: what lies deeper was learned
 # from all rows, and a few must not undo it (discriminative rates: Howard and Ruder 2018).
 HEAD, LAST, DEEPER, ALL = 1.0, 0.3, 0.1, 0.03
+# How long each lasts, as a share of the last: few weights that move fast are soon where they go.
+HEAD_EPOCHS, LAST_EPOCHS, DEEPER_EPOCHS = 1 / 3, 1 / 2, 2 / 3
 LAYER = re.compile(r"layer(\d+)\.")
 
 
@@ -35,7 +37,7 @@ class Stage:
 
 
 def ladder(names: Iterable[str], rate: float, epochs: int) -> tuple[Stage, ...]:
-    """Return the stages of a network with weights of these *names*, each of so many *epochs*.
+    """Return the stages of a network with weights of these *names*, the last of so many *epochs*.
 
     The last layers are the highest ``layerN.`` and whatever stands beside the layers; a stage that would move nothing
     that the one before did not is left out.
@@ -45,9 +47,9 @@ def ladder(names: Iterable[str], rate: float, epochs: int) -> tuple[Stage, ...]:
     layers = tuple(f"layer{number}." for number in numbers)
     beside = tuple(sorted({f"{name.split('.')[0]}." for name in known} - {"head.", "tokens.", *layers}))
     steps = (
-        Stage("head only", ("head.",), rate * HEAD, epochs),
-        Stage("last layers", ("head.", *beside, *layers[-1:]), rate * LAST, epochs),
-        Stage("deeper", ("head.", *beside, *layers), rate * DEEPER, epochs),
+        Stage("head only", ("head.",), rate * HEAD, _share(epochs, HEAD_EPOCHS)),
+        Stage("last layers", ("head.", *beside, *layers[-1:]), rate * LAST, _share(epochs, LAST_EPOCHS)),
+        Stage("deeper", ("head.", *beside, *layers), rate * DEEPER, _share(epochs, DEEPER_EPOCHS)),
         Stage("all", ("",), rate * ALL, epochs),
     )
     moved = [thawed(known, step) for step in steps]
@@ -111,6 +113,10 @@ def losses(course: Course, weights: Mapping[str, torch.Tensor], rows: Taught, de
         said = fitting.answered(course.forward, placed, there, len(label)).float().cpu()
     each = [course.loss(said[row : row + 1], label[row : row + 1]) for row in range(len(label))]
     return torch.stack(each).detach().double()
+
+
+def _share(epochs: int, share: float) -> int:
+    return max(1, round(epochs * share))
 
 
 def _begun(course: Course, weights: Mapping[str, torch.Tensor], stop: Taught, device: Device) -> Fitted:

@@ -1,4 +1,4 @@
-"""What teaching a network costs on a device: an epoch's time, memory, how busy a GPU is, its largest batch, compiling.
+"""What teaching a network costs on a device: time, memory, how busy a GPU is, its largest batch, and what would save.
 
 A fitted network is taught its own answers: the work is that of any epoch, and nothing comes of it. The clock is handed
 in.
@@ -16,7 +16,7 @@ import torch
 from tasks.core.learners import capacity, fitting
 from tasks.core.learners.fitting import Course, Taught
 from tasks.core.learners.lesson import Device
-from tasks.core.learners.network import Network, count, in_pieces
+from tasks.core.learners.network import Forward, Network, count, in_pieces
 
 Clock = Callable[[], float]
 MIB = 1 << 20
@@ -29,7 +29,7 @@ class Cost:
     """One epoch over ``rows`` in batches of ``batch``; what only a GPU can tell is None on a processor.
 
     ``busy_share`` is the share of the epoch in which the GPU computed. ``compiled`` says in words what compiling saves
-    a step, or why it was not tried.
+    a step, or why it was not tried; ``recomputed`` what working layers out again does.
     """
 
     device: Device
@@ -37,6 +37,7 @@ class Cost:
     batch: int
     epoch_seconds: float
     compiled: str
+    recomputed: str
     peak_mib: float | None = None
     busy_share: float | None = None
     largest_batch: int | None = None
@@ -54,12 +55,12 @@ def cost(network: Network, asked: Any, batch: int, device: Device, clock: Clock)
     began = clock()
     epoch.go()
     seconds = clock() - began
-    compiled = compiling(network, few.on(device), device, clock)
+    peak = torch.cuda.max_memory_allocated() / MIB if device == "cuda" else None
+    words = compiling(network, few.on(device), device, clock), recomputing(network, few.on(device), clock)
     if device == "cpu":
-        return Cost(device, count(asked), batch, seconds, compiled)
-    peak = torch.cuda.max_memory_allocated() / MIB
+        return Cost(device, count(asked), batch, seconds, *words)
     most = capacity.largest(lambda rows: _step(network.forward, _held(network, device), _of(taught, rows).on(device)))
-    return Cost(device, count(asked), batch, seconds, compiled, peak, _busy(epoch, clock), most)
+    return Cost(device, count(asked), batch, seconds, *words, peak, _busy(epoch, clock), most)
 
 
 def compiling(network: Network, taught: Taught, device: Device, clock: Clock) -> str:
@@ -80,6 +81,38 @@ def compiling(network: Network, taught: Taught, device: Device, clock: Clock) ->
         return f"does not pay: a step takes {faster * 1e3:.3g} ms compiled and {plain * 1e3:.3g} ms as it is"
     steps = spent / (plain - faster)
     return f"saves {saved:.0%} of a step; its {spent:.1f} s of compiling are won back after {steps:,.0f} steps"
+
+
+def recomputing(network: Network, taught: Taught, clock: Clock) -> str:
+    """Say what a step keeps for its slope, and takes, where layers are worked out again (gradient checkpointing)."""
+    if network.frugal is None:
+        return "is not known of this network"
+    device: Device = "cuda" if taught.label.is_cuda else "cpu"
+    weights = _held(network, device)
+    plain, less = (kept_bytes(forward, weights, taught) for forward in (network.forward, network.frugal))
+    quick, slow = (_time_of(forward, weights, taught, clock) for forward in (network.forward, network.frugal))
+    return (
+        f"keeps {less / MIB:.3g} MiB of a step for its slope instead of {plain / MIB:.3g}; the step takes "
+        f"{slow * 1e3:.3g} ms instead of {quick * 1e3:.3g}"
+    )
+
+
+def kept_bytes(forward: Forward, weights: Mapping[str, torch.Tensor], taught: Taught) -> int:
+    """Return how many bytes a step keeps from its answers to its slope, beside the weights; each storage once."""
+    own = {each.untyped_storage().data_ptr() for each in weights.values()}
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def noted(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage
+        return tensor
+
+    device: Device = "cuda" if taught.label.is_cuda else "cpu"
+    with torch.autograd.graph.saved_tensors_hooks(noted, lambda tensor: tensor), fitting.half(device):
+        said = forward(weights, taught.asked)
+    del said
+    return sum(each.nbytes() for each in kept.values())
 
 
 @dataclass(frozen=True)

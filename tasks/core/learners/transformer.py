@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ import torch
 from torch.nn import functional
 
 from tasks.core.learners import fitting, text_net
+from tasks.core.learners.capacity import NoRoom, room
 from tasks.core.learners.fitting import Course, Taught, Weights
 from tasks.core.learners.lesson import Floats, Layout, Lesson, Odds
 from tasks.core.learners.network import Network, Variant, in_pieces
@@ -45,7 +45,7 @@ class Reader:
     @property
     def network(self) -> Network:
         """Return the network."""
-        return Network(self.weights, text_net.forward, text_net.Question)
+        return Network(self.weights, text_net.forward, text_net.Question, frugal=frugal)
 
     def asked(self, x: Floats) -> text_net.Question:
         """Return what the network is asked: it answers every row."""
@@ -78,12 +78,17 @@ def standard(said: Floats, odds: Odds | None) -> Floats:
     return said if odds is None else odds.standard(1 / (1 + np.exp(-np.clip(said, -30, 30))))
 
 
+def frugal(weights: Mapping[str, torch.Tensor], asked: text_net.Question) -> torch.Tensor:
+    """Return one answer per row; what is kept for the slope is each layer's input only."""
+    return text_net.forward(weights, asked, recompute=True)
+
+
 def course_of(lesson: Lesson) -> Course:
     """Return how a lesson is gone about."""
     params = lesson.params
     return Course(
         name="the Transformer",
-        forward=partial(text_net.forward, recompute=bool(params.get("recompute"))),
+        forward=frugal if params.get("recompute") else text_net.forward,
         loss=_squeezed if lesson.odds is None else functional.binary_cross_entropy_with_logits,
         epochs=params["epochs"],
         rate=params["learning_rate"],
@@ -110,14 +115,28 @@ def layout_of(lesson: Lesson) -> Layout:
 
 
 def fit_transformer(lesson: Lesson) -> Reader:
-    """Fit on text, series and numbers until the stopping rows get no better; raises TrainingBroke, naming the step."""
+    """Fit on text, series and numbers until the stopping rows get no better; raises TrainingBroke, naming the step.
+
+    Where memory runs out the fit goes on, after the last whole epoch, with layers worked out again for the slope.
+    """
     limit(lesson.threads)
+    course = course_of(lesson)
+    try:
+        with room():
+            return _fitted(lesson, course)
+    except NoRoom:
+        # The second fit is outside: here the error still holds what filled the memory.
+        course = replace(course, forward=frugal)
+    return _fitted(lesson, course)
+
+
+def _fitted(lesson: Lesson, course: Course) -> Reader:
     params, layout = lesson.params, layout_of(lesson)
     sizes = Sizes(params["dimension"] // HEADS * HEADS, params.get("layers", 2), params.get("hidden", 32))
     taught, stop = material_of(lesson)
     chance = torch.Generator().manual_seed(lesson.seed)
     fitted = fitting.fit(
-        course_of(lesson),
+        course,
         text_net.begun(layout, sizes, chance, _start(taught.label, lesson.odds)),
         taught,
         stop,
