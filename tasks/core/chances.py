@@ -1,7 +1,7 @@
 """What a chance is worth: a curve that makes it mean what it says, and how far it is from that.
 
 Platt's curve (1999): the logit of what a model said, stretched and shifted, learned on rows the model never saw.
-Whether it is used at all is decided out of fold, so that it is never worse there than the mean residual taken off.
+Whether it is used, or the mean residual is added, or neither, is decided out of fold by which is least wrong there.
 On the holdout the same curve, fitted once more to what was answered, says how far that still is from what came.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,10 @@ STEPS_MOST = 50
 # Logits of what was said that are less spread than this have no slope.
 SPREAD_LEAST = 0.01
 FLAT = SPREAD_LEAST**4
+
+# How a chance is corrected: not at all, by the mean residual, by Platt's curve. Of equals the first is taken.
+Way = Literal["none", "shift", "curve"]
+WAYS: tuple[Way, ...] = get_args(Way)
 
 # Columns of the sums a bootstrap draws from: by row the score and the information of what is fitted.
 MISS, MISS_BY, WEIGHT, WEIGHT_BY, WEIGHT_SQUARE = range(5)
@@ -64,17 +69,24 @@ def fit_curve(said: Floats, actual: Floats) -> Curve:
     return Curve(float(weights[0]), float(weights[1])) if weights[1] > 1e-6 else Curve()
 
 
-def curve_helps(said: Floats, actual: Floats, rounds: Sequence[Round]) -> bool:
-    """Say whether curves have a smaller Brier score than shifts, each round answered by what the others taught."""
-    shifted, curved = 0.0, 0.0
+def best_way(said: Floats, actual: Floats, rounds: Sequence[Round]) -> Way:
+    """Return the correction with the smallest Brier score, each round answered by what its others taught."""
+    wrong = dict.fromkeys(WAYS, 0.0)
     for each in rounds:
+        own, truth = said[each.own], actual[each.own]
+        shift = mean_residual(said[each.others], actual[each.others])
         curve = fit_curve(said[each.others], actual[each.others])
-        if not curve.slope:
-            return False
-        shift = float((actual[each.others] - said[each.others]).mean())
-        shifted += float(((np.clip(said[each.own] + shift, 0.0, 1.0) - actual[each.own]) ** 2).sum())
-        curved += float(((curve.chance(said[each.own]) - actual[each.own]) ** 2).sum())
-    return curved < shifted
+        curved = curve.chance(own) if curve.slope else np.full_like(own, np.inf)
+        for way, answer in zip(WAYS, (own, own + shift, curved), strict=True):
+            # What cannot be answered is infinitely wrong.
+            inside = np.where(np.isinf(answer), answer, np.clip(answer, 0.0, 1.0))
+            wrong[way] += float(((inside - truth) ** 2).sum())
+    return min(WAYS, key=wrong.__getitem__)
+
+
+def mean_residual(said: Floats, actual: Floats) -> float:
+    """Return by how much less than what came was said on average."""
+    return float((actual - said).mean())
 
 
 def reliability(actual: Floats, chance: Floats) -> tuple[Reliability, ...]:

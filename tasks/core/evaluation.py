@@ -19,7 +19,7 @@ import scipy
 from tasks.core import metrics
 from tasks.core.aspects import aspect_weights
 from tasks.core.baselines import baselines
-from tasks.core.chances import calibration_error, curve_helps, recalibration, reliability
+from tasks.core.chances import best_way, calibration_error, recalibration, reliability
 from tasks.core.encoding import masked, numbers
 from tasks.core.intervals import bootstrap, entity_sums, share_of_units
 from tasks.core.lateness import late_rows
@@ -29,7 +29,7 @@ from tasks.core.models import COVERAGE, Learned, Model, calibrate, learn, option
 from tasks.core.scales import label_unit
 from tasks.core.splitting import Split, hash_shares, split, units
 from tasks.core.strata import sides
-from tasks.core.training import out_of_fold, rounds, training_rows
+from tasks.core.training import in_time_order, out_of_fold, rounds, training_rows
 from tasks.core.typical import set_apart, starting
 from tasks.core.values import BaselineScore, Judged, Scorecard, SliceScore, Table
 from tasks.workloads.spec import Candidate, Slice, Target, Workload
@@ -44,7 +44,7 @@ BARE_SLICE = "inputs"
 ROWS_SHUFFLED_MOST = 2_000
 SHUFFLES = 3
 # What is made of a chance that a learner said.
-PLATT, SHIFT = "Platt's curve", "the mean residual"
+PLATT, SHIFT, NOTHING = "Platt's curve", "the mean residual", "nothing"
 
 # Columns of the sums a bootstrap draws from.
 COUNT, ERROR, NAIVE, SQUARE, LABEL, LABEL_SQUARE = range(6)
@@ -93,12 +93,13 @@ def evaluate(
     known = out_of_fold_predictions
     if known is None:
         known = out_of_fold(spec, training_rows(spec, rows, target), target, candidate, threads=threads, device=device)
-    shipped = model = _calibrated(spec, target, learned, known)
+    calibrated = partial(_calibrated, spec, target, known=known, forward=in_time_order(spec) and grown is None)
+    shipped = model = calibrated(learned)
     hearing = _hear(spec, target, model, train, holdout)
     judged = replace(_judged(hearing, train.height, refitted=refit_on_all), rows_late=parts.late.size)
     if refit_on_all:
         labelled = rows[np.sort(np.concatenate([parts.train, parts.late, parts.holdout]))]
-        shipped = _calibrated(spec, target, fit(rows=labelled), known)
+        shipped = calibrated(fit(rows=labelled))
     validated = None if grown else training_rows(spec, rows, target)
     beside = (*_sides(spec, target, rows, parts), *late_rows(spec, parts, validated))
     told = (*beside, *starting(model, holdout, hearing.predictions), *_told(learned, shipped.learned))
@@ -129,18 +130,17 @@ def slice_labels(part: Slice, rows: pl.DataFrame) -> pl.Series:
     return pl.Series(part.name, labels[np.where(np.isnan(values), len(part.labels), place)].tolist(), dtype=pl.String)
 
 
-def _calibrated(spec: Workload, target: Target, learned: Learned, known: pl.DataFrame) -> Model:
+def _calibrated(spec: Workload, target: Target, learned: Learned, *, known: pl.DataFrame, forward: bool) -> Model:
     known, typical = set_apart(known, learned)
     scale, actual = learned.scale, known["link_actual"].to_numpy()
-    links, turns = (known["link"].to_numpy(), known["link_bare"].to_numpy()), rounds(known)
+    links, turns = (known["link"].to_numpy(), known["link_bare"].to_numpy()), rounds(known, forward=forward)
     full, bare = (
         calibrate(
             link,
             actual,
             log=scale.log,
-            chance=scale.chance,
             shifted=not target.as_change,
-            curved=scale.chance and curve_helps(link, actual, turns),
+            way=best_way(link, actual, turns) if scale.chance else None,
         )
         for link in links
     )
@@ -234,12 +234,13 @@ def _judged(hearing: _Hearing, rows_trained: int, *, refitted: bool) -> Judged:
 def _of_a_chance(hearing: _Hearing, actual: Floats, predicted: Floats) -> dict[str, Any]:
     """Return what is said of chances only: whether they mean what they say, and what they were before correction."""
     said = np.clip(hearing.model.learned.link(hearing.holdout), 0.0, 1.0)
+    correction = hearing.model.full.correction
     confidence, seed = hearing.spec.gate.confidence, hearing.spec.holdout.seed
     return {
         "calibration_error": calibration_error(actual, predicted),
         "reliability": reliability(actual, predicted),
         "uncorrected": reliability(actual, said),
-        "corrected_by": PLATT if hearing.model.full.correction.slope else SHIFT,
+        "corrected_by": PLATT if correction.slope else SHIFT if correction.shift else NOTHING,
         "recalibration": recalibration(actual, predicted, hearing.units, confidence=confidence, seed=seed),
     }
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from tasks.core.chances import Way
 from tasks.core.encoding import Design, Encoder, fit_encoder, numbers, with_gaps
 from tasks.core.estimators import algorithm, fit_estimator
 from tasks.core.intervals import Band, conformal_band
@@ -249,10 +250,10 @@ def mostly_missing(rows: pl.DataFrame, optional: Sequence[str]) -> npt.NDArray[n
 
 
 def calibrate(
-    link: Floats, actual_link: Floats, *, log: bool, chance: bool = False, shifted: bool = True, curved: bool = False
+    link: Floats, actual_link: Floats, *, log: bool, shifted: bool = True, way: Way | None = None
 ) -> Calibration:
     """Learn correction and band from out-of-fold predictions and truths, both on the learned scale."""
-    correction = fit_correction(link, actual_link, log=log, chance=chance, shifted=shifted, curved=curved)
+    correction = fit_correction(link, actual_link, log=log, shifted=shifted, way=way)
     return Calibration(correction, conformal_band(link, actual_link - link, COVERAGE))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from tasks.core.chances import Curve, fit_curve
+from tasks.core.chances import Curve, Way, fit_curve, mean_residual
 from tasks.workloads.spec import Target
 
 Floats = npt.NDArray[np.float64]
@@ -83,8 +83,8 @@ class Correction:
     ``shift`` is the median residual. ``smear`` is Duan's smearing factor (1983), the mean of exp(residual), here
     weighted by exp(prediction) (Snowdon's ratio, 1991): small labels scatter more on a log scale, and an even mean
     would inflate the large ones. It makes predicted and true totals equal. On the identity scale: the mean residual.
-    Of a chance both are the mean residual, since the median of 0 and 1 is no chance; or Platt's curve of ``offset`` and
-    ``slope``, where that is not 0.
+    Of a chance both are the mean residual, since the median of 0 and 1 is no chance, or 0; or Platt's curve of
+    ``offset`` and ``slope``, where that is not 0.
     """
 
     shift: float
@@ -130,15 +130,17 @@ def fit_scale(target: Target, label: Floats, unit: float, before: Floats | None 
 
 
 def fit_correction(
-    link: Floats, actual_link: Floats, *, log: bool, chance: bool = False, shifted: bool = True, curved: bool = False
+    link: Floats, actual_link: Floats, *, log: bool, shifted: bool = True, way: Way | None = None
 ) -> Correction:
     """Fit median shift and smearing on out-of-fold predictions and truths, both on the learned scale.
 
     A change is not to be *shifted*: residuals are as large as the change, so one shift for all would move every count
-    that hardly changes, and these are most. A chance may be *curved*: see ``chances.curve_helps``.
+    that hardly changes, and these are most. Of a chance, *way* is how it is corrected: see ``chances.best_way``.
     """
+    if way is not None:
+        shift = mean_residual(link, actual_link) if way == "shift" else 0.0
+        curve = fit_curve(link, actual_link) if way == "curve" else Curve()
+        return Correction(shift, shift, curve.offset, curve.slope)
     residuals = actual_link - link
     smear = np.exp(actual_link).sum() / np.exp(link).sum() if log else residuals.mean()
-    shift = np.median(residuals) if shifted else 0.0
-    curve = fit_curve(link, actual_link) if curved else Curve()
-    return Correction(float(smear if chance else shift), float(smear), curve.offset, curve.slope)
+    return Correction(float(np.median(residuals)) if shifted else 0.0, float(smear))

@@ -15,7 +15,7 @@ import polars as pl
 
 from tasks.core import metrics
 from tasks.core.baselines import BASELINES, baselines
-from tasks.core.chances import Round, calibration_error, curve_helps
+from tasks.core.chances import Round, best_way, calibration_error
 from tasks.core.encoding import masked, numbers
 from tasks.core.learners.lesson import Checkpoints, Device
 from tasks.core.models import Material, optional_features, prepare, teach
@@ -74,10 +74,16 @@ def score_candidate(
     try:
         ready = set_exercises(spec, train, target) if exercises is None else exercises()
         unit = label_unit(target, numbers(train[target.column]))
-        found = in_unit(pl.concat(answers(ready, candidate, target, threads, device, checkpoints)), target, unit)
+        answered = pl.concat(answers(ready, candidate, target, threads, device, checkpoints))
+        found = in_unit(answered, target, unit, forward=in_time_order(spec))
         return Scored(scorecard(target, candidate, found), found)
     except (Exception, MemoryError) as error:
         return Scored(failed(target, candidate, f"{type(error).__name__}: {error}"), pl.DataFrame())
+
+
+def in_time_order(spec: Workload) -> bool:
+    """Say whether folds are in the order of time, each answered by what learned from rows before it."""
+    return spec.holdout.by == "time"
 
 
 def failed(target: Target, candidate: Candidate, reason: str) -> Scorecard:
@@ -122,9 +128,8 @@ def out_of_fold(
     ``last_value`` and ``link_last_value`` as well.
     """
     unit = label_unit(target, numbers(train[target.column]))
-    return in_unit(
-        pl.concat(answers(set_exercises(spec, train, target), candidate, target, threads, device)), target, unit
-    )
+    answered = pl.concat(answers(set_exercises(spec, train, target), candidate, target, threads, device))
+    return in_unit(answered, target, unit, forward=in_time_order(spec))
 
 
 def answers(
@@ -172,15 +177,18 @@ def choose(scorecards: Iterable[Scorecard], by: str = "") -> Scorecard:
     return max(of_choice, key=lambda card: card.skill if card.skill is not None else -np.inf)
 
 
-def in_unit(found: pl.DataFrame, target: Target, unit: float) -> pl.DataFrame:
-    """Add median, mean and best baseline; a fold is corrected by the residuals of the other folds, never its own."""
+def in_unit(found: pl.DataFrame, target: Target, unit: float, *, forward: bool = False) -> pl.DataFrame:
+    """Add median, mean and best baseline; a fold is corrected by the residuals of the other folds, never its own.
+
+    *forward* says that folds are in the order of time: how a chance is corrected is tried as it is used, on later ones.
+    """
     log = target.transform == "log1p"
     scale = fit_scale(target, found["actual"].to_numpy(), unit)
     link, link_actual = found["link"].to_numpy(), found["link_actual"].to_numpy()
-    predicted, expected, turns = np.empty_like(link), np.empty_like(link), rounds(found)
-    curved = target.is_chance and curve_helps(link, link_actual, turns)
-    fit = partial(fit_correction, log=log, chance=target.is_chance, shifted=not target.as_change, curved=curved)
-    for each in turns:
+    predicted, expected = np.empty_like(link), np.empty_like(link)
+    way = best_way(link, link_actual, rounds(found, forward=forward)) if target.is_chance else None
+    fit = partial(fit_correction, log=log, shifted=not target.as_change, way=way)
+    for each in rounds(found):
         own, correction = each.own, fit(link[each.others], link_actual[each.others])
         predicted[own], expected[own] = correction.median(link[own], scale), correction.mean(link[own], scale)
     names = [name for name in BASELINES if name in found.columns]
@@ -195,11 +203,13 @@ def in_unit(found: pl.DataFrame, target: Target, unit: float) -> pl.DataFrame:
     return added.drop(names)
 
 
-def rounds(found: pl.DataFrame) -> list[Round]:
-    """Return the rows of each fold of each repeat, with those of the same repeat's other folds."""
+def rounds(found: pl.DataFrame, *, forward: bool = False) -> list[Round]:
+    """Return the rows of each fold of each repeat, with those of its other folds: if *forward*, of earlier ones."""
     repeat, fold = found["repeat"].to_numpy(), found["fold"].to_numpy()
     pairs = found.select("repeat", "fold").unique(maintain_order=True).iter_rows()
-    return [Round((repeat == r) & (fold == f), (repeat == r) & (fold != f)) for r, f in pairs]
+    made = [Round((repeat == r) & (fold == f), (repeat == r) & (fold < f if forward else fold != f)) for r, f in pairs]
+    # Before the first there is none.
+    return [each for each in made if each.others.any()] if forward else made
 
 
 def scorecard(target: Target, candidate: Candidate, found: pl.DataFrame) -> Scorecard:

@@ -11,8 +11,8 @@ import pytest
 from tasks.core.chances import (
     Curve,
     Round,
+    best_way,
     calibration_error,
-    curve_helps,
     fit_curve,
     off_by,
     recalibration,
@@ -60,7 +60,7 @@ def test_out_of_fold_a_curve_makes_timid_chances_better_and_they_mean_what_they_
     shifted = np.mean((np.clip(said + (actual - said).mean(), 0, 1) - actual) ** 2)
     assert card.mae < 0.95 * shifted
     assert card.calibration_error < 0.5 * calibration_error(actual, said)
-    fitted = calibrate(said, actual, log=False, chance=True, curved=True).correction
+    fitted = calibrate(said, actual, log=False, way="curve").correction
     assert fitted.slope > 2
 
 
@@ -68,8 +68,21 @@ def test_a_curve_that_does_not_help_is_left_out_so_that_no_chance_gets_worse():
     said = np.repeat(np.tile([0.25] * 4 + [0.75] * 4, 5), 4)
     actual = np.repeat(np.tile([1.0, 0, 0, 0, 1, 1, 1, 0], 5), 4)
     frame = known(said, actual)
-    assert fit_curve(said, actual).slope > 0 and not curve_helps(said, actual, rounds(frame))
+    assert fit_curve(said, actual).slope > 0 and best_way(said, actual, rounds(frame)) == "none"
     assert in_unit(frame, CHANCE, 1.0)["predicted"].to_numpy() == pytest.approx(said)
+
+
+def test_folds_in_the_order_of_time_try_a_correction_on_later_ones_only():
+    """The older half learned from few rows and is too sure of itself; the newer one means what it says."""
+    chance = np.random.default_rng(3)
+    true = chance.uniform(0.1, 0.9, (4, 500))
+    actual = (chance.random(true.shape) < true).astype(float).ravel()
+    said = np.vstack([Curve(0, 3).chance(true[:2]), true[2:]]).ravel()
+    frame = pl.DataFrame({"repeat": np.zeros(2_000), "fold": np.repeat(np.arange(4), 500)})
+    ahead = rounds(frame, forward=True)
+    assert [int(each.others.sum()) for each in ahead] == [500, 1_000, 1_500]
+    assert best_way(said, actual, ahead) == "none"
+    assert best_way(said, actual, rounds(frame)) == "curve"
 
 
 @pytest.mark.parametrize("actual", [np.zeros(20), np.ones(20), np.tile([1.0, 0.0], 10)])
@@ -77,7 +90,7 @@ def test_one_kind_of_label_or_chances_that_point_the_wrong_way_make_no_curve(act
     said = np.tile([0.1, 0.9], 10)
     assert fit_curve(said, actual) == Curve()
     everyone = np.ones(20, dtype=bool)
-    assert not curve_helps(said, actual, [Round(everyone, everyone)])
+    assert best_way(said, actual, [Round(everyone, everyone)]) in ("none", "shift")
 
 
 def test_the_reliability_table_and_its_error_by_hand():
@@ -102,7 +115,9 @@ def test_the_evidence_of_a_chance_tells_what_the_learner_said_before_it_was_corr
     holdout = rows[split(spec, rows, CHANCE).holdout]
     said = np.clip(done.model.learned.link(holdout), 0, 1)
     assert done.judged.uncorrected == reliability(holdout["good"].to_numpy(), said)
-    assert done.judged.corrected_by == ("Platt's curve" if done.model.full.correction.slope else "the mean residual")
+    correction = done.model.full.correction
+    ways = {"Platt's curve": correction.slope, "the mean residual": correction.shift, "nothing": True}
+    assert done.judged.corrected_by == next(way for way, used in ways.items() if used)
     assert off_by(done.judged.reliability) == pytest.approx(done.judged.calibration_error)
     assert meant_of(done.judged).answered == done.judged.reliability
     assert done.judged.recalibration.said == pytest.approx(done.predictions["predicted"].mean())

@@ -169,7 +169,7 @@ def test_a_model_of_texts_says_the_same_in_a_process_that_never_saw_it(algorithm
     rows = told(120, 1)
     candidate = replace(NETWORK, params=NETWORK.params | {"epochs": 2}) if algorithm == "transformer" else TFIDF
     learned = learn(SPEC, rows, CHANCE, candidate, unit=1.0)
-    known = calibrate(learned.link(rows), rows["good"].to_numpy(), log=False, chance=True)
+    known = calibrate(learned.link(rows), rows["good"].to_numpy(), log=False, way="shift")
     model = Model("good", "chance", learned, (), known, known)
     for name, content in to_files(model).items():
         (tmp_path / name).write_bytes(content)
