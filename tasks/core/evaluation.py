@@ -29,7 +29,7 @@ from tasks.core.models import COVERAGE, Learned, Model, calibrate, learn, option
 from tasks.core.scales import label_unit
 from tasks.core.splitting import Split, hash_shares, split, units
 from tasks.core.strata import sides
-from tasks.core.training import in_time_order, out_of_fold, rounds, training_rows
+from tasks.core.training import out_of_fold, rounds, training_rows
 from tasks.core.typical import set_apart, starting
 from tasks.core.values import BaselineScore, Judged, Scorecard, SliceScore, Table
 from tasks.workloads.spec import Candidate, Slice, Target, Workload
@@ -93,7 +93,9 @@ def evaluate(
     known = out_of_fold_predictions
     if known is None:
         known = out_of_fold(spec, training_rows(spec, rows, target), target, candidate, threads=threads, device=device)
-    calibrated = partial(_calibrated, spec, target, known=known, forward=in_time_order(spec) and grown is None)
+    # An update is judged in two folds that time does not order.
+    forward = spec.holdout.by == "time" and grown is None
+    calibrated = partial(_calibrated, spec, target, known=known, forward=forward)
     shipped = model = calibrated(learned)
     hearing = _hear(spec, target, model, train, holdout)
     judged = replace(_judged(hearing, train.height, refitted=refit_on_all), rows_late=parts.late.size)

@@ -74,16 +74,10 @@ def score_candidate(
     try:
         ready = set_exercises(spec, train, target) if exercises is None else exercises()
         unit = label_unit(target, numbers(train[target.column]))
-        answered = pl.concat(answers(ready, candidate, target, threads, device, checkpoints))
-        found = in_unit(answered, target, unit, forward=in_time_order(spec))
+        found = in_unit(pl.concat(answers(ready, candidate, target, threads, device, checkpoints)), target, unit)
         return Scored(scorecard(target, candidate, found), found)
     except (Exception, MemoryError) as error:
         return Scored(failed(target, candidate, f"{type(error).__name__}: {error}"), pl.DataFrame())
-
-
-def in_time_order(spec: Workload) -> bool:
-    """Say whether folds are in the order of time, each answered by what learned from rows before it."""
-    return spec.holdout.by == "time"
 
 
 def failed(target: Target, candidate: Candidate, reason: str) -> Scorecard:
@@ -128,8 +122,9 @@ def out_of_fold(
     ``last_value`` and ``link_last_value`` as well.
     """
     unit = label_unit(target, numbers(train[target.column]))
-    answered = pl.concat(answers(set_exercises(spec, train, target), candidate, target, threads, device))
-    return in_unit(answered, target, unit, forward=in_time_order(spec))
+    return in_unit(
+        pl.concat(answers(set_exercises(spec, train, target), candidate, target, threads, device)), target, unit
+    )
 
 
 def answers(
@@ -177,18 +172,15 @@ def choose(scorecards: Iterable[Scorecard], by: str = "") -> Scorecard:
     return max(of_choice, key=lambda card: card.skill if card.skill is not None else -np.inf)
 
 
-def in_unit(found: pl.DataFrame, target: Target, unit: float, *, forward: bool = False) -> pl.DataFrame:
-    """Add median, mean and best baseline; a fold is corrected by the residuals of the other folds, never its own.
-
-    *forward* says that folds are in the order of time: how a chance is corrected is tried as it is used, on later ones.
-    """
+def in_unit(found: pl.DataFrame, target: Target, unit: float) -> pl.DataFrame:
+    """Add median, mean and best baseline; a fold is corrected by the residuals of the other folds, never its own."""
     log = target.transform == "log1p"
     scale = fit_scale(target, found["actual"].to_numpy(), unit)
     link, link_actual = found["link"].to_numpy(), found["link_actual"].to_numpy()
-    predicted, expected = np.empty_like(link), np.empty_like(link)
-    way = best_way(link, link_actual, rounds(found, forward=forward)) if target.is_chance else None
+    predicted, expected, turns = np.empty_like(link), np.empty_like(link), rounds(found)
+    way = best_way(link, link_actual, turns) if target.is_chance else None
     fit = partial(fit_correction, log=log, shifted=not target.as_change, way=way)
-    for each in rounds(found):
+    for each in turns:
         own, correction = each.own, fit(link[each.others], link_actual[each.others])
         predicted[own], expected[own] = correction.median(link[own], scale), correction.mean(link[own], scale)
     names = [name for name in BASELINES if name in found.columns]

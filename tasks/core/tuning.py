@@ -18,7 +18,7 @@ from tasks.core.encoding import numbers
 from tasks.core.estimators import algorithm
 from tasks.core.learners.lesson import Device
 from tasks.core.scales import label_unit
-from tasks.core.training import Exercise, answers, in_time_order, in_unit, scorecard, training_rows
+from tasks.core.training import Exercise, answers, in_unit, scorecard, training_rows
 from tasks.workloads.spans import Span
 from tasks.workloads.spec import Candidate, Target, Workload
 
@@ -119,7 +119,7 @@ def judge_of(
             parts.append(part)
             if step + 1 < len(exercises) and not goes_on(step, _error(parts, target)):
                 return None
-        return scorecard(target, tried, in_unit(pl.concat(parts), target, unit, forward=in_time_order(spec))).mae
+        return scorecard(target, tried, in_unit(pl.concat(parts), target, unit)).mae
 
     return judge
 

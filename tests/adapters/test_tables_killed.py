@@ -33,9 +33,10 @@ def home(tmp_path):
 def deliver(home, name, rows):
     path = home.folder / f"{name}.csv"
     rows.drop("_row").write_csv(path)
-    before = deliveries.known(home.store, "shops")
-    how = {"lateness_hours": 48, "now": NOW}
-    assert deliveries.take(home.store, SPEC, Landed(path, name), before, home.folder, **how).rows_taken
+    backlog = deliveries.begin(home.store, "shops", "landing", 48)
+    taken = deliveries.take(home.store, SPEC, Landed(path, name), backlog, home.folder, now=NOW)
+    assert taken.before[name].rows_taken
+    deliveries.end(home.store, "shops", "landing")
 
 
 def make(home):

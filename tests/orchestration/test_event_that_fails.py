@@ -52,6 +52,6 @@ def test_an_event_whose_run_fails_leaves_the_cooldown_and_the_budget_to_the_next
     assert json.loads(done.stdout.splitlines()[-1]) == [
         ["RunInProgress"],
         ["SourceUnusable"],
-        ["SourceUnusable", "confirmed", "failed"],
-        ["SourceUnusable", "confirmed", "failed", "confirmed", "failed"],
+        ["ColumnsMissing", "confirmed", "failed"],
+        ["ColumnsMissing", "confirmed", "failed", "confirmed", "failed"],
     ]
