@@ -34,8 +34,8 @@ def deliver(home, name, rows):
     path = home.folder / f"{name}.csv"
     rows.drop("_row").write_csv(path)
     backlog = deliveries.begin(home.store, "shops", "landing", 48)
-    taken = deliveries.take(home.store, SPEC, Landed(path, name), backlog, home.folder, now=NOW)
-    assert taken.before[name].rows_taken
+    landed = Landed(path, name)
+    assert deliveries.take(home.store, SPEC, landed, backlog, home.folder, now=NOW).before[landed.digest].rows_taken
     deliveries.end(home.store, "shops", "landing")
 
 
