@@ -56,15 +56,7 @@ def _models(spec: Workload, evidence: Evidence) -> Iterator[str]:
 
 
 def _numbers(each: Evaluation, target: Target, confidence: float) -> Iterator[str]:
-    whose = (
-        "The numbers describe the model in this bundle."
-        if each.describes == "shipped"
-        else "The model in this bundle was fitted again on all rows; the numbers describe the one before."
-    )
-    late = f", {each.rows_late} left out whose label was not known by then" if each.rows_late else ""
-    drawn = f"; intervals are drawn from {each.units} units of the latter" if each.units else ""
-    held = f"{each.rows_trained} rows trained, {each.rows_holdout} held out and never looked at before"
-    yield f"{whose} {held}{late}{drawn}."
+    yield _of_whom(each)
     yield ""
     yield f"| | value | {confidence:.0%} interval |"
     yield "|---|---|---|"
@@ -94,6 +86,19 @@ def _numbers(each: Evaluation, target: Target, confidence: float) -> Iterator[st
         yield _cells(told.head)
         yield _cells(("---",) * len(told.head))
         yield from map(_cells, told.lines)
+
+
+def _of_whom(each: Evaluation) -> str:
+    """Say which fit the numbers describe, and of which rows they are."""
+    whose = (
+        "The numbers describe the model in this bundle."
+        if each.describes == "shipped"
+        else "The model in this bundle was fitted again on all rows; the numbers describe the one before."
+    )
+    late = f", {each.rows_late} left out whose label was not known by then" if each.rows_late else ""
+    drawn = f"; intervals are drawn from {each.units} units of the latter" if each.units else ""
+    held = f"{each.rows_trained} rows trained, {each.rows_holdout} held out and never looked at before"
+    return f"{whose} {held}{late}{drawn}."
 
 
 def _cells(cells: Sequence[str]) -> str:

@@ -73,14 +73,12 @@ def best_way(said: Floats, actual: Floats, rounds: Sequence[Round]) -> Way:
     """Return the correction with the smallest Brier score, each round answered by what its others taught."""
     wrong = dict.fromkeys(WAYS, 0.0)
     for each in rounds:
-        own, truth = said[each.own], actual[each.own]
-        shift = mean_residual(said[each.others], actual[each.others])
-        curve = fit_curve(said[each.others], actual[each.others])
-        curved = curve.chance(own) if curve.slope else np.full_like(own, np.inf)
-        for way, answer in zip(WAYS, (own, own + shift, curved), strict=True):
-            # What cannot be answered is infinitely wrong.
-            inside = np.where(np.isinf(answer), answer, np.clip(answer, 0.0, 1.0))
-            wrong[way] += float(((inside - truth) ** 2).sum())
+        own, taught = said[each.own], (said[each.others], actual[each.others])
+        curve = fit_curve(*taught)
+        for way, answer in zip(WAYS, (own, own + mean_residual(*taught), curve.chance(own)), strict=True):
+            wrong[way] += float(((np.clip(answer, 0.0, 1.0) - actual[each.own]) ** 2).sum())
+        if not curve.slope:
+            wrong["curve"] = np.inf
     return min(WAYS, key=wrong.__getitem__)
 
 

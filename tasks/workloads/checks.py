@@ -33,6 +33,7 @@ def problems(spec: Workload) -> Iterator[str]:
     """Yield a sentence for each contradiction in *spec*."""
     for look in (
         _own_problems,
+        _holdout_problems,
         _repeated_names,
         _candidate_problems,
         _target_problems,
@@ -50,8 +51,7 @@ def problems(spec: Workload) -> Iterator[str]:
 def _own_problems(spec: Workload) -> Iterator[str]:
     columns, features = _columns(spec), set(spec.feature_names)
     strangers = sorted(set(spec.always_known) - features)
-    share, folds, repeats = spec.holdout.share, spec.holdout.folds, spec.holdout.repeats
-    checks = (
+    yield from _failed(
         (
             spec.name.isidentifier() and spec.name == spec.name.lower(),
             "the name must be a lower-case identifier, because it names files, views and suites",
@@ -68,38 +68,47 @@ def _own_problems(spec: Workload) -> Iterator[str]:
             not spec.group or spec.group in columns | features,
             f"the group {spec.group!r} is neither a column nor a feature",
         ),
-        (
-            0 < share < 0.5 and folds >= 2 and repeats >= 1,
-            "the holdout needs a share in (0, 0.5), at least 2 folds and 1 repeat",
-        ),
-        (spec.holdout.block_hours >= 0, f"a block of {spec.holdout.block_hours} hours is none; 0 means no blocks"),
-        (spec.holdout.by in ("entity", "time"), f"a holdout is by entity or by time, not by {spec.holdout.by!r}"),
-        (
-            spec.holdout.by != "time" or (spec.holdout.block_hours > 0 and repeats == 1),
-            f"a holdout by time takes block_hours above 0 and 1 repeat, not {spec.holdout.block_hours} and {repeats}",
-        ),
-        (
-            spec.witness in columns and not (spec.holdout.within and spec.holdout.by == "time"),
-            f"a holdout within {spec.holdout.within!r} takes a declared column, and is by entity",
-        ),
-        (
-            not spec.holdout.known_at or (spec.holdout.known_at in columns and spec.holdout.by == "time"),
-            f"a holdout with known_at {spec.holdout.known_at!r} takes a declared column, and is by time",
-        ),
-        (
-            spec.holdout.settled_days >= 0 and bool(spec.holdout.known_at or not spec.holdout.settled_days),
-            f"settled_days of {spec.holdout.settled_days} are below zero, or there is no known_at",
-        ),
-        (
-            spec.holdout.goes_by is None or spec.holdout.within,
-            "the holdout says what its groups go by and names no column they are within",
-        ),
         (not strangers, f"always_known names {', '.join(strangers)}, which are no features"),
     )
-    yield from (sentence for holds, sentence in checks if not holds)
     for column in spec.columns:
         if column.clock and (column.type != "datetime" or column.clock not in columns):
             yield f"column {column.name!r} has the clock {column.clock!r}: it takes a datetime and a declared column"
+
+
+def _holdout_problems(spec: Workload) -> Iterator[str]:
+    held, columns, by_time = spec.holdout, _columns(spec), spec.holdout.by == "time"
+    yield from _failed(
+        (
+            0 < held.share < 0.5 and held.folds >= 2 and held.repeats >= 1,
+            "the holdout needs a share in (0, 0.5), at least 2 folds and 1 repeat",
+        ),
+        (held.block_hours >= 0, f"a block of {held.block_hours} hours is none; 0 means no blocks"),
+        (held.by in ("entity", "time"), f"a holdout is by entity or by time, not by {held.by!r}"),
+        (
+            not by_time or (held.block_hours > 0 and held.repeats == 1),
+            f"a holdout by time takes block_hours above 0 and 1 repeat, not {held.block_hours} and {held.repeats}",
+        ),
+        (
+            spec.witness in columns and not (held.within and by_time),
+            f"a holdout within {held.within!r} takes a declared column, and is by entity",
+        ),
+        (
+            not held.known_at or (held.known_at in columns and by_time),
+            f"a holdout with known_at {held.known_at!r} takes a declared column, and is by time",
+        ),
+        (
+            held.settled_days >= 0 and bool(held.known_at or not held.settled_days),
+            f"settled_days of {held.settled_days} are below zero, or there is no known_at",
+        ),
+        (
+            held.goes_by is None or held.within,
+            "the holdout says what its groups go by and names no column they are within",
+        ),
+    )
+
+
+def _failed(*checks: tuple[object, str]) -> Iterator[str]:
+    yield from (sentence for holds, sentence in checks if not holds)
 
 
 def _repeated_names(spec: Workload) -> Iterator[str]:
