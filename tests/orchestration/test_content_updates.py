@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
 
 WORDS = ("red", "blue", "green", "song", "dance", "night", "day", "summer")
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
-A_DAY, NOISE = 15, 0.2
+A_DAY, FIRST_DAYS, NOISE = 15, 80, 0.2
 NICHES = ("music", "games", "news")
 # Commands of one process, since what they import costs more than what they do. Each runs with candidates of its own.
 DRIVER = """
@@ -35,8 +35,7 @@ network = {"dimension": 8, "layers": 1, "hidden": 8, "epochs": 20, "learning_rat
 spec = workloads.WORKLOADS["content"]
 spec = replace(
     spec, targets=spec.targets[:1], slices=(), always_known=(), holdout=replace(spec.holdout, folds=2, block_hours=6),
-    # Of 180 rows no gate is sure of more.
-    gate=replace(spec.gate, non_inferiority_margin=0.05, max_chance_factor=2.0),
+    gate=replace(spec.gate, non_inferiority_margin=0.05),
 )
 said = []
 for params, asked in json.loads(sys.argv[1]):
@@ -80,7 +79,8 @@ def done(checkout: Path, api: str, tmp_path_factory: pytest.TempPathFactory):
     """The command line, and what came of: a first run, its score, a run that may update, and one that must not."""
     folder = tmp_path_factory.mktemp("updates")
     # New words, which no champion knew; then the old ones, turned round.
-    parts = (videos(0, 60), videos(60, 40, "hello", "train"), videos(100, 60, "bad", "good"))
+    first, then = FIRST_DAYS, FIRST_DAYS + 40
+    parts = (videos(0, first), videos(first, 40, "hello", "train"), videos(then, 60, "bad", "good"))
     for count in (1, 2, 3):
         pl.concat(parts[:count]).write_csv(folder / f"{count}.csv")
     line = CommandLine(checkout, folder, folder / "home", {"PREFECT_API_URL": api})
@@ -137,7 +137,7 @@ def test_a_network_that_wins_is_let_out_as_the_variant_that_was_chosen_and_score
     assert meaning["outcome"] == "pass" and f"slope {slope['value']:.3f}" in meaning["found"] in page, meaning
     (rehearsed,) = [each for each in sheet["dossier"]["verdicts"] if each["gate"] == "bundle rehearsed"]
     assert rehearsed["outcome"] == "pass", rehearsed
-    assert scored["day"]["rows_scored"] == 60 * A_DAY and scored["day"]["version"] == first["promotion"]["version"]
+    assert scored["day"]["rows_scored"] == FIRST_DAYS * A_DAY and scored["day"]["version"] == first["promotion"]["version"]
     assert [each["score"]["name"] for each in measured["ways"]] == ["fp32", "onnx", "int8", "onnx-int8"]
 
 
