@@ -137,7 +137,9 @@ def test_a_network_that_wins_is_let_out_as_the_variant_that_was_chosen_and_score
     assert meaning["outcome"] == "pass" and f"slope {slope['value']:.3f}" in meaning["found"] in page, meaning
     (rehearsed,) = [each for each in sheet["dossier"]["verdicts"] if each["gate"] == "bundle rehearsed"]
     assert rehearsed["outcome"] == "pass", rehearsed
-    assert scored["day"]["rows_scored"] == FIRST_DAYS * A_DAY and scored["day"]["version"] == first["promotion"]["version"]
+    assert (
+        scored["day"]["rows_scored"] == FIRST_DAYS * A_DAY and scored["day"]["version"] == first["promotion"]["version"]
+    )
     assert [each["score"]["name"] for each in measured["ways"]] == ["fp32", "onnx", "int8", "onnx-int8"]
 
 
